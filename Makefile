@@ -1,0 +1,91 @@
+# The project's commands; `make` alone lists them.
+PYTHON ?= python3
+PORT ?= 8000
+INSTALLER ?= uv
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header -p 3.11
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3
+
+.PHONY: help setup demo test test-long browser check format bench lock clean
+
+help: ## List these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Install everything into .venv (PYTHON=python3, INSTALLER=uv or pip)
+
+$(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@rm -f $@
+	@echo "[1/3] Creating $(VENV) with $$($(PYTHON) -V)"
+	@v='import sys; print(sys.version_info[:3])'; \
+		test "$$($(BIN)/python -c "$$v" 2>/dev/null)" = "$$($(PYTHON) -c "$$v")" || \
+		$(PYTHON) -m venv --clear --without-pip $(VENV)
+	@echo "[2/3] Installing the packages of requirements/dev.txt"
+	@set -e; \
+	pip() { \
+		$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
+			$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV); \
+			$(BIN)/python -m pip -qq "$$@"; return; }; \
+		$(PYTHON) -m pip --python $(BIN)/python -qq "$$@"; \
+	}; \
+	if test "$(INSTALLER)" = uv && pip install --require-hashes -r requirements/uv.txt && \
+		$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements/dev.txt; then :; else \
+		echo "      with pip, which takes a minute or two"; \
+		pip install --require-hashes -r requirements/dev.txt; \
+	fi; \
+	echo "[3/3] Installing the portal itself"; \
+	if test "$(INSTALLER)" = uv && \
+		$(BIN)/uv pip install -q --offline --python $(BIN)/python --no-build-isolation --no-deps -e . ; then :; else \
+		pip install --no-build-isolation --no-deps -e . ; \
+	fi
+	@touch $@
+	@echo "Ready: $(BIN)/portal"
+
+demo: $(STAMP) ## Run the portal with example data and its own mailbox (PORT=8000)
+	@exec $(BIN)/portal demo --port $(PORT)
+
+test: setup browser check ## Run the checks and every test but the long ones
+	$(BIN)/pytest -n 2
+
+test-long: setup browser ## Run the long tests
+	$(BIN)/pytest -m long
+
+browser: $(STAMP) ## Install Chromium for the tests if none is found (or set PORTAL_TEST_BROWSER)
+	@if $(BIN)/python -m tests.browser >/dev/null 2>&1; then :; \
+	elif test -n "$$PORTAL_TEST_BROWSER"; then \
+		echo "PORTAL_TEST_BROWSER is no program: $$PORTAL_TEST_BROWSER" >&2; exit 1; \
+	elif ! command -v apt-get >/dev/null; then \
+		echo "Install Chromium and set PORTAL_TEST_BROWSER to its path." >&2; exit 1; \
+	else \
+		echo "Installing chromium-headless-shell with apt-get"; \
+		$(APT) update </dev/null && \
+		$(APT) install -y --no-install-recommends chromium-headless-shell fonts-dejavu </dev/null >/dev/null 2>&1 && \
+		$(BIN)/python -m tests.browser; \
+	fi
+
+check: $(STAMP) ## Lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## Let ruff fix and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Measure speed on this machine
+	@exec $(BIN)/portal bench
+
+lock: $(STAMP) ## Rewrite requirements/ from pyproject.toml (UPGRADE=1 for newer versions)
+	@test -x $(BIN)/uv || $(PYTHON) -m pip --python $(BIN)/python -qq install --require-hashes -r requirements/uv.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/core.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev -c requirements/core.txt --no-annotate -o requirements/dev.txt
+	echo uv | $(LOCK) $(if $(UPGRADE),--upgrade) --no-annotate - -o requirements/uv.txt
+
+clean: ## Remove .venv and caches (data in instance/ stays)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,21 @@
+"""Alembic's entry: the database and the tables are the portal's own."""
+
+from alembic import context
+
+from portal import config, db
+from portal.domain import schema
+
+if not db.is_connected():
+    db.connect(config.current().database_url)
+
+with db.engine().connect() as connection:
+    context.configure(
+        connection=connection,
+        target_metadata=schema.metadata,
+        render_as_batch=True,
+        compare_type=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()

@@ -1,0 +1,145 @@
+"""What one browser may do for one customer: a session with one grant per link it followed.
+
+The cookie's value is random and stands nowhere; its SHA-256 is the row's id.
+"""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import ForeignKey, Index, delete, select, update
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal import clock, config
+from portal.db import Base, session
+from portal.domain.customers import Customer
+
+READ, CANCEL, KEEP, PAY, PORTAL = "read", "cancel", "keep", "update_payment_method", "portal"
+PAGES: dict[str, frozenset[str]] = {
+    "portal": frozenset({PORTAL, READ, CANCEL, KEEP, PAY}),
+    "subscription": frozenset({READ}),
+    "cancel": frozenset({READ, CANCEL, KEEP}),
+    "keep": frozenset({READ, KEEP}),
+    "payment": frozenset({READ, PAY}),
+}
+"""What the link to a page allows; every page but the portal itself, for one subscription."""
+
+_SEEN_EVERY = timedelta(minutes=1)
+
+
+class BrowserSession(Base):
+    __tablename__ = "browser_sessions"
+    __table_args__ = (Index(None, "customer_id"), Index(None, "ends_at"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+
+    customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)
+    grants: Mapped[list["Grant"]] = relationship(lazy="joined", order_by="Grant.id")
+
+    def may(self, act: str, subscription_id: str | None = None) -> "Grant | None":
+        """The grant that allows an act on a subscription (or on the portal as a whole), the widest first."""
+        fitting = [
+            grant
+            for grant in self.grants
+            if act in PAGES[grant.page] and grant.subscription_id in (None, subscription_id)
+        ]
+        return min(fitting, key=lambda grant: grant.subscription_id is not None, default=None)
+
+
+class Grant(Base):
+    """`page` names what the followed link allows; without a subscription it is the whole portal."""
+
+    __tablename__ = "grants"
+    __table_args__ = (Index(None, "browser_session_id"), Index(None, "portal_session_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    browser_session_id: Mapped[str] = mapped_column(ForeignKey("browser_sessions.id", ondelete="CASCADE"))
+    portal_session_id: Mapped[str | None]
+    subscription_id: Mapped[str | None]
+    page: Mapped[str]
+    way: Mapped[str]
+    return_url: Mapped[str | None]
+
+
+def find(cookie: str) -> BrowserSession | None:
+    """The living session of a cookie; None if it ended, idled out, was signed out, or lost its last grant."""
+    now, settings = clock.now(), config.current()
+    found = session().scalars(
+        select(BrowserSession).where(
+            BrowserSession.id == _hash(cookie),
+            BrowserSession.ends_at > now,
+            BrowserSession.last_seen_at > now - settings.session_idle,
+        )
+    )
+    browser = found.unique().first()
+    return browser if browser is not None and browser.grants and browser.customer.status == "active" else None
+
+
+def is_stale(browser: BrowserSession) -> bool:
+    """Whether it is time to note again that this browser was seen."""
+    return clock.now() - browser.last_seen_at > _SEEN_EVERY
+
+
+def seen(browser_id: str) -> None:
+    session().execute(update(BrowserSession).where(BrowserSession.id == browser_id).values(last_seen_at=clock.now()))
+
+
+def begin(
+    customer_id: str,
+    *,
+    page: str,
+    way: str,
+    subscription_id: str | None = None,
+    portal_session_id: str | None = None,
+    return_url: str | None = None,
+    earlier: BrowserSession | None = None,
+) -> str:
+    """A new session for a browser that followed a link; answers its cookie.
+
+    What the same customer's earlier session in this browser may do is carried over; the earlier cookie is void.
+    """
+    cookie, now = secrets.token_urlsafe(32), clock.now()
+    same = earlier is not None and earlier.customer_id == customer_id
+    grant = {
+        "portal_session_id": portal_session_id,
+        "subscription_id": subscription_id,
+        "page": page,
+        "way": way,
+        "return_url": return_url,
+    }
+    carried = [{name: getattr(old, name) for name in grant} for old in earlier.grants] if earlier and same else []
+    session().add(
+        BrowserSession(
+            id=_hash(cookie),
+            customer_id=customer_id,
+            created_at=now,
+            last_seen_at=now,
+            ends_at=now + config.current().session_longest,
+            grants=[Grant(**each) for each in [*(old for old in carried if old != grant), grant]],
+        )
+    )
+    if earlier is not None:
+        end(earlier.id)
+    return cookie
+
+
+def end(browser_id: str) -> None:
+    """Signs a browser out, on the server."""
+    session().execute(delete(Grant).where(Grant.browser_session_id == browser_id))
+    session().execute(delete(BrowserSession).where(BrowserSession.id == browser_id))
+
+
+def end_all_of(customer_id: str) -> None:
+    """Signs every browser of a customer out, and makes every link sent to them so far useless."""
+    own = select(BrowserSession.id).where(BrowserSession.customer_id == customer_id)
+    session().execute(delete(Grant).where(Grant.browser_session_id.in_(own)))
+    session().execute(delete(BrowserSession).where(BrowserSession.customer_id == customer_id))
+    session().execute(update(Customer).where(Customer.id == customer_id).values(links_valid_from=clock.now()))
+
+
+def _hash(cookie: str) -> str:
+    return hashlib.sha256(cookie.encode()).hexdigest()

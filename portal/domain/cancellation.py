@@ -1,0 +1,179 @@
+"""Ending a subscription: at the period's end, now, not after all, and when its instant has come.
+
+    asked by     at_period_end                                  now                  withdraw
+    customer     always; past due and inside the lock too       never                its own, until the instant
+    staff        always                                         yes                  any, until the instant
+    app (key)    refused: canceled, past due, change pending,   with permission      refused: canceled, past due,
+                 locked for renewal; paused ends at once        (the door checks)    locked for renewal
+
+Each verb is guard → change → record, under the row's lock. Rules: `DOMAIN.md` §2 and §3.
+"""
+
+from datetime import datetime
+
+from portal import clock, ids
+from portal.db import session
+from portal.domain import events, mails, staff, subscriptions, transactions
+from portal.domain.actors import Actor, system
+from portal.domain.subscriptions import CANCEL, LIVE, Subscription
+from portal.errors import (
+    AlreadyCanceled,
+    ChangePending,
+    LockedForRenewal,
+    PastDue,
+    ScheduledByOthers,
+    TooLateToKeep,
+)
+
+REASONS = ("too_expensive", "unused", "missing_features", "switched", "technical", "temporary", "other")
+LONGEST_COMMENT = 2000
+
+
+def at_period_end(subscription: Subscription, *, by: Actor) -> None:
+    """Schedules the end for the end of the paid period; asked twice, it is recorded once.
+
+    A paused subscription with nothing left to run out ends at once. Raises AlreadyCanceled; for apps also PastDue,
+    ChangePending, LockedForRenewal.
+    """
+    _refuse_if_canceled(subscription)
+    _refuse_apps(subscription, by)
+    if subscription.is_ending:
+        return
+    if subscription.status == "paused" and (by.kind == "key" or _has_run_out(subscription, by.received_at)):
+        _end((subscription,), at=by.received_at, by=by)
+        return
+    subscription.schedule(CANCEL, at=subscription.paid_until, by=by)
+    events.record("subscription.updated", subscription, by=by, transition="cancellation_scheduled")
+    mails.tell("cancellation_scheduled", subscription, received_at=by.received_at, asked_by=by.kind)
+    if subscription.ends_at is None:
+        mails.tell_staff("end_date_missing", subscription, staff.addresses(), received_at=by.received_at)
+
+
+def now(subscription: Subscription, *, by: Actor) -> None:
+    """Ends it at this instant: no refund, no credit, and no further attempt to collect what is unpaid.
+
+    For staff, and for apps whose key may; never for customers. Raises AlreadyCanceled.
+    """
+    _refuse_if_canceled(subscription)
+    if by.kind == "customer":
+        raise ValueError("a customer ends a subscription at its period's end only")
+    for debt in transactions.open_of(subscription.id):
+        transactions.cancel(debt, by=by)
+    _end((subscription,), at=clock.now(), by=by)
+
+
+def withdraw(subscription: Subscription, *, by: Actor) -> bool:
+    """Takes a scheduled end back; payments go on at the instant they were planned for. False: nothing to withdraw.
+
+    Raises AlreadyCanceled; TooLateToKeep once the instant has come; ScheduledByOthers if a customer would undo what
+    staff or an app scheduled; for apps also PastDue, LockedForRenewal.
+    """
+    _refuse_if_canceled(subscription)
+    if not subscription.is_ending:
+        return False
+    if by.kind == "customer" and subscription.scheduled_by != "customer":
+        raise ScheduledByOthers("The seller scheduled this end; only they can take it back.")
+    if subscription.ends_at is not None and by.received_at >= subscription.ends_at:
+        raise TooLateToKeep("The subscription has reached its end. It can't be kept any more.")
+    _refuse_apps(subscription, by, withdrawing=True)
+    subscription.unschedule()
+    events.record("subscription.updated", subscription, by=by, transition="cancellation_withdrawn")
+    mails.tell("cancellation_withdrawn", subscription, received_at=by.received_at)
+    return True
+
+
+def carry_out(limit: int) -> int:
+    """Ends up to `limit` subscriptions whose instant has come, as one batch; answers how many there were.
+
+    Rows another worker holds are passed over. What was promised counts: `canceled_at` is the scheduled instant.
+    """
+    due = (
+        session()
+        .scalars(
+            subscriptions.whole()
+            .where(Subscription.scheduled_action == CANCEL, Subscription.scheduled_effective_at <= clock.now())
+            .order_by(Subscription.scheduled_effective_at)
+            .limit(limit)
+            .with_for_update(of=Subscription, skip_locked=True)
+        )
+        .all()
+    )
+    _end(due, at=None, by=system())
+    return len(due)
+
+
+def exhausted(subscription: Subscription) -> None:
+    """Ends a subscription whose last attempt to collect a payment has failed."""
+    _end((subscription,), at=clock.now(), by=system(), because="payment_failed")
+
+
+def give_reason(subscription: Subscription, *, reason: str | None, comment: str | None, by: Actor) -> None:
+    """Keeps why the customer cancelled, beside the cancellation it belongs to. Nothing said, nothing kept."""
+    comment = (comment or "").strip()[:LONGEST_COMMENT] or None
+    scheduled = next((e for e in events.history(subscription.id) if e.transition == "cancellation_scheduled"), None)
+    if scheduled is None or (reason is None and comment is None):
+        return
+    session().add(
+        events.CancellationReason(
+            id=ids.new("rsn"),
+            subscription_id=subscription.id,
+            event_id=scheduled.id,
+            reason=reason if reason in REASONS else None,
+            comment=comment,
+            actor_kind=by.kind,
+            actor_id=by.id,
+            given_at=by.received_at,
+        )
+    )
+
+
+def _end(
+    ending: "list[Subscription] | tuple[Subscription, ...]",
+    *,
+    at: datetime | None,
+    by: Actor,
+    because: str = "",
+) -> None:
+    """Ends subscriptions at an instant, or each at the instant it was scheduled for; one batch, four statements."""
+    for subscription in ending:
+        effective = at or subscription.scheduled_effective_at
+        subscription.status, subscription.canceled_at = "canceled", effective
+        subscription.period_starts_at = subscription.period_ends_at = None
+        subscription.bill_next_at(None)
+        subscription.clear_schedule()
+    events.record_all(
+        (
+            (type, subscription, transition, subscription.canceled_at)
+            for subscription in ending
+            for type, transition in (
+                ("subscription.updated", None),
+                ("subscription.canceled", "subscription_ended"),
+            )
+        ),
+        by=by,
+    )
+    mails.tell_all(
+        ("subscription_ended", subscription, f"ended:{subscription.id}", {"because": because})
+        for subscription in ending
+    )
+
+
+def _has_run_out(subscription: Subscription, instant: datetime) -> bool:
+    return subscription.paid_until is None or subscription.paid_until <= instant
+
+
+def _refuse_if_canceled(subscription: Subscription) -> None:
+    if subscription.status == "canceled":
+        raise AlreadyCanceled("The subscription is canceled, which is final. Nothing was changed.")
+
+
+def _refuse_apps(subscription: Subscription, by: Actor, *, withdrawing: bool = False) -> None:
+    """The contract's refusals; the biller is protected from apps, not from customers."""
+    if by.kind != "key":
+        return
+    if subscription.status == "past_due":
+        raise PastDue("The subscription is past due. Nothing was changed; collect or cancel its transaction first.")
+    if subscription.scheduled_action and not withdrawing:
+        raise ChangePending(f"A {subscription.scheduled_action} is scheduled already. Nothing was changed.")
+    if subscription.status in LIVE and subscription.locks_apps_at(by.received_at):
+        raise LockedForRenewal("The next billing is too close to change the subscription. Nothing was changed.")

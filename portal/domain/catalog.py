@@ -1,0 +1,55 @@
+"""What is sold: products and their prices."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.db import Base
+
+
+class Product(Base):
+    __tablename__ = "products"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    type: Mapped[str] = mapped_column(default="standard")
+    tax_category: Mapped[str]
+    description: Mapped[str | None]
+    image_url: Mapped[str | None]
+    custom_data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    status: Mapped[str] = mapped_column(default="active")
+    import_meta: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Price(Base):
+    """`amount` is in minor units of `currency_code`; a price without a billing interval is charged once."""
+
+    __tablename__ = "prices"
+    __table_args__ = (Index(None, "product_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    product_id: Mapped[str] = mapped_column(ForeignKey("products.id"))
+    type: Mapped[str] = mapped_column(default="standard")
+    description: Mapped[str]
+    name: Mapped[str | None]
+    tax_mode: Mapped[str] = mapped_column(default="account_setting")
+    billing_interval: Mapped[str | None]
+    billing_frequency: Mapped[int | None]
+    trial_interval: Mapped[str | None]
+    trial_frequency: Mapped[int | None]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency_code: Mapped[str]
+    unit_price_overrides: Mapped[Any] = mapped_column(JSON, default=list)
+    custom_data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    status: Mapped[str] = mapped_column(default="active")
+    quantity_minimum: Mapped[int] = mapped_column(default=1)
+    quantity_maximum: Mapped[int] = mapped_column(default=100)
+    import_meta: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    product: Mapped[Product] = relationship(lazy="raise")

@@ -1,0 +1,104 @@
+"""The outbox and the memory: every change is recorded in the transaction that makes it.
+
+An event carries the whole entity as it is after the change (`PADDLE.md` §8), and who changed it, when, by which
+way. `transition` names what happened in our own words (`cancellation_scheduled`); the rows that carry one are the
+history that customer and staff see.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Index, insert, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal import clock, ids
+from portal.db import Base, session
+from portal.domain import shapes
+from portal.domain.actors import Actor
+
+
+class Event(Base):
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "subscription_id", "id"), Index(None, "customer_id", "id"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    occurred_at: Mapped[datetime]
+    subject_id: Mapped[str]
+    customer_id: Mapped[str | None]
+    subscription_id: Mapped[str | None]
+    data: Mapped[Any] = mapped_column(JSON)
+    transition: Mapped[str | None]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[str]
+    actor_name: Mapped[str]
+    way: Mapped[str]
+    received_at: Mapped[datetime]
+
+
+class CancellationReason(Base):
+    """Why somebody cancelled, if they said so; given after the fact, never erased."""
+
+    __tablename__ = "cancellation_reasons"
+    __table_args__ = (Index(None, "subscription_id", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    subscription_id: Mapped[str]
+    event_id: Mapped[str]
+    reason: Mapped[str | None]
+    comment: Mapped[str | None]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[str]
+    given_at: Mapped[datetime]
+
+
+def record(
+    type: str, subject: Any, *, by: Actor, transition: str | None = None, occurred_at: datetime | None = None
+) -> None:
+    """Remembers one change; `occurred_at` is given where a change counts from an earlier instant."""
+    record_all(((type, subject, transition, occurred_at or clock.now()),), by=by)
+
+
+def record_all(changes: Iterable[tuple[str, Any, str | None, datetime]], *, by: Actor) -> None:
+    """Remembers many changes with one statement: (type, subject, transition, occurred_at) each."""
+    who = {
+        "actor_kind": by.kind,
+        "actor_id": by.id,
+        "actor_name": by.name,
+        "way": by.way,
+        "received_at": by.received_at,
+    }
+    session().flush()
+    rows = [
+        {
+            "id": ids.new("evt"),
+            "type": type,
+            "occurred_at": occurred_at,
+            "subject_id": subject.id,
+            "customer_id": subject.id if type.startswith("customer.") else getattr(subject, "customer_id", None),
+            "subscription_id": subject.id
+            if type.startswith("subscription.")
+            else getattr(subject, "subscription_id", None),
+            "data": shapes.of(subject),
+            "transition": transition,
+            **who,
+        }
+        for type, subject, transition, occurred_at in changes
+    ]
+    if rows:
+        session().execute(insert(Event), rows)
+
+
+def history(subscription_id: str) -> Sequence[Event]:
+    """What happened to a subscription in our words, newest first."""
+    return (
+        session()
+        .scalars(
+            select(Event)
+            .where(Event.subscription_id == subscription_id, Event.transition.is_not(None))
+            .order_by(Event.id.desc())
+            .limit(100)
+        )
+        .all()
+    )

@@ -1,0 +1,151 @@
+"""Mails to be sent, written in the transaction of the change they tell of (`DOMAIN.md` §4).
+
+A row holds the facts of that moment, in plain values and without any link or token; the worker turns it into text
+and HTML when it sends it (`outbox/emails.py`). `key` is unique: one transition, one mail.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Index, insert, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal import clock, db, ids
+from portal.db import Base, session
+from portal.domain.shapes import instant
+
+KINDS = (
+    "cancellation_scheduled",
+    "cancellation_withdrawn",
+    "subscription_ended",
+    "payment_method_changed",
+    "renewed",
+    "payment_failed",
+    "renewal_reminder",
+    "paused",
+    "resumed",
+    "sign_in",
+    "fresh_link",
+    "end_date_missing",
+)
+"""`sign_in` and `fresh_link` carry access; `end_date_missing` goes to the seller's staff; the rest to customers."""
+
+
+class Mail(Base):
+    """`status`: queued, sent, failed (given up, visible to staff) or dropped (nobody to send it to)."""
+
+    __tablename__ = "mails"
+    __table_args__ = (
+        Index(
+            "ix_mails_due",
+            "run_at",
+            postgresql_where=text("status = 'queued'"),
+            sqlite_where=text("status = 'queued'"),
+        ),
+        Index(None, "customer_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str | None] = mapped_column(unique=True)
+    kind: Mapped[str]
+    customer_id: Mapped[str | None]
+    subscription_id: Mapped[str | None]
+    to_address: Mapped[str]
+    locale: Mapped[str]
+    time_zone: Mapped[str | None]
+    facts: Mapped[Any] = mapped_column(JSON)
+    status: Mapped[str] = mapped_column(default="queued")
+    attempts: Mapped[int] = mapped_column(default=0)
+    run_at: Mapped[datetime]
+    lease_until: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+
+
+def tell(kind: str, subscription: Any, *, key: str | None = None, **facts: Any) -> None:
+    """Queues a mail about a subscription to its customer, with what is true of it now and the facts given."""
+    tell_all(((kind, subscription, key, facts),))
+
+
+def tell_all(notices: Iterable[tuple[str, Any, str | None, dict[str, Any]]]) -> None:
+    """Queues many mails with one statement: (kind, subscription, key, facts) each."""
+    _queue(
+        [
+            _row(
+                kind,
+                to=subscription.customer.email,
+                locale=subscription.customer.locale,
+                time_zone=subscription.customer.time_zone,
+                customer_id=subscription.customer_id,
+                subscription_id=subscription.id,
+                key=key,
+                facts=about(subscription) | _plain(facts),
+            )
+            for kind, subscription, key, facts in notices
+        ]
+    )
+
+
+def send_access(kind: str, *, to: str, locale: str, customer_id: str | None = None, **facts: Any) -> None:
+    """Queues a mail that carries a link to sign in (`sign_in`) or to one page (`fresh_link`)."""
+    _queue([_row(kind, to=to, locale=locale, customer_id=customer_id, facts=_plain(facts))])
+
+
+def tell_staff(kind: str, subscription: Any, addresses: Iterable[str], **facts: Any) -> None:
+    """Queues a mail about a subscription to each of the seller's people."""
+    told = about(subscription) | _plain(facts)
+    _queue([_row(kind, to=each, locale="en", subscription_id=subscription.id, facts=told) for each in addresses])
+
+
+def about(subscription: Any) -> dict[str, Any]:
+    """What a mail may say of a subscription, as plain values; instants as the contract's text."""
+    card = subscription.payment_method
+    return {
+        "subscription": subscription.id,
+        "name": subscription.name,
+        "customer": subscription.customer.name,
+        "status": subscription.status,
+        "items": [
+            {"name": i.price.product.name, "quantity": i.quantity, "amount": i.price.amount * i.quantity}
+            for i in subscription.items
+        ],
+        "amount": subscription.amount,
+        "currency": subscription.currency_code,
+        "interval": subscription.billing_interval,
+        "frequency": subscription.billing_frequency,
+        "automatic": subscription.is_automatic,
+        "ends_at": instant(subscription.ends_at),
+        "canceled_at": instant(subscription.canceled_at),
+        "next_billed_at": instant(subscription.next_billed_at),
+        "period_ends_at": instant(subscription.period_ends_at),
+        "card": {"brand": card.brand, "last4": card.last4} if card else None,
+    }
+
+
+def _row(kind: str, *, to: str, locale: str, facts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "id": ids.new("mail"),
+        "kind": kind,
+        "to_address": to,
+        "locale": locale,
+        "facts": facts,
+        "status": "queued",
+        "attempts": 0,
+        "run_at": now,
+        "created_at": now,
+        **dict.fromkeys(("key", "customer_id", "subscription_id", "time_zone")),
+        **more,
+    }
+
+
+def _queue(rows: list[dict[str, Any]]) -> None:
+    if rows:
+        session().execute(insert(Mail), rows)
+        db.wake_workers()
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: instant(value) if isinstance(value, datetime) else value for name, value in facts.items()}

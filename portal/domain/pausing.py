@@ -1,0 +1,72 @@
+"""Pauses that were planned: taking effect, and ending again."""
+
+from portal import clock
+from portal.db import session
+from portal.domain import events, mails, periods, subscriptions, transactions
+from portal.domain.actors import Actor, system
+from portal.domain.subscriptions import PAUSE, RESUME, Subscription
+
+
+def carry_out(limit: int) -> int:
+    """Pauses and resumes what is due; answers how many."""
+    due = (
+        session()
+        .scalars(
+            subscriptions.whole()
+            .where(
+                Subscription.scheduled_action.in_((PAUSE, RESUME)),
+                Subscription.scheduled_effective_at <= clock.now(),
+            )
+            .order_by(Subscription.scheduled_effective_at)
+            .limit(limit)
+            .with_for_update(of=Subscription, skip_locked=True)
+        )
+        .all()
+    )
+    for subscription in due:
+        if subscription.scheduled_action == PAUSE:
+            _pause(subscription, by=system())
+        else:
+            _resume(subscription, by=system())
+    return len(due)
+
+
+def exhausted(subscription: Subscription) -> None:
+    """Pauses a subscription whose last attempt to collect a payment has failed."""
+    subscription.clear_schedule()
+    _pause(subscription, by=system())
+
+
+def _pause(subscription: Subscription, *, by: Actor) -> None:
+    """Nothing is billed any more; a resume date that was given becomes the next scheduled change."""
+    effective_at, resume_at = (
+        subscription.scheduled_effective_at or clock.now(),
+        subscription.scheduled_resume_at,
+    )
+    subscription.clear_schedule()
+    subscription.status, subscription.paused_at = "paused", effective_at
+    subscription.period_starts_at = subscription.period_ends_at = None
+    subscription.bill_next_at(None)
+    for item in subscription.items:
+        item.status = "inactive"
+    if resume_at is not None:
+        subscription.schedule(RESUME, at=resume_at, by=by)
+    events.record("subscription.updated", subscription, by=by, occurred_at=effective_at)
+    events.record("subscription.paused", subscription, by=by, transition="paused", occurred_at=effective_at)
+    mails.tell("paused", subscription, key=f"paused:{subscription.id}:{effective_at:%Y%m%d%H%M%S}")
+
+
+def _resume(subscription: Subscription, *, by: Actor) -> None:
+    """A new period begins, billed in full; months count from here."""
+    starts_at = subscription.scheduled_effective_at or clock.now()
+    subscription.clear_schedule()
+    subscription.status, subscription.paused_at, subscription.anchor_at = "active", None, starts_at
+    ends_at = periods.nth(starts_at, subscription.billing_interval, subscription.billing_frequency, 1)
+    subscription.period_starts_at, subscription.period_ends_at = starts_at, ends_at
+    subscription.bill_next_at(ends_at)
+    for item in subscription.items:
+        item.status, item.previously_billed_at = "active", starts_at
+    events.record("subscription.updated", subscription, by=by)
+    events.record("subscription.resumed", subscription, by=by, transition="resumed")
+    transactions.bill(subscription, starts_at=starts_at, ends_at=ends_at, by=by)
+    mails.tell("resumed", subscription, key=f"resumed:{subscription.id}:{starts_at:%Y%m%d%H%M%S}")

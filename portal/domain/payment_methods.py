@@ -1,0 +1,70 @@
+"""How a customer pays. Of a card only brand, last four digits and expiry are kept."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal import clock, ids
+from portal.db import Base, session
+from portal.domain import events, mails
+from portal.domain.actors import Actor
+
+
+class PaymentMethod(Base):
+    """`reference` is what the gateway knows the card by; it can charge it, so it never leaves the server."""
+
+    __tablename__ = "payment_methods"
+    __table_args__ = (Index(None, "customer_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    type: Mapped[str] = mapped_column(default="card")
+    brand: Mapped[str]
+    last4: Mapped[str]
+    expiry_month: Mapped[int]
+    expiry_year: Mapped[int]
+    gateway: Mapped[str]
+    reference: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a gateway tells of a card it has accepted."""
+
+    brand: str
+    last4: str
+    expiry_month: int
+    expiry_year: int
+    gateway: str
+    reference: str
+
+
+def replace(subscription: Any, card: Card, *, by: Actor) -> PaymentMethod:
+    """Stores a card the gateway accepted and pays this subscription with it from now on."""
+    now = clock.now()
+    method = PaymentMethod(
+        id=ids.new("paymtd"),
+        customer_id=subscription.customer_id,
+        type="card",
+        brand=card.brand,
+        last4=card.last4,
+        expiry_month=card.expiry_month,
+        expiry_year=card.expiry_year,
+        gateway=card.gateway,
+        reference=card.reference,
+        created_at=now,
+        updated_at=now,
+    )
+    session().add(method)
+    session().flush()
+    subscription.payment_method = method
+    subscription.touch()
+    events.record("payment_method.saved", method, by=by)
+    events.record("subscription.updated", subscription, by=by, transition="payment_method_changed")
+    mails.tell("payment_method_changed", subscription)
+    return method

@@ -1,0 +1,33 @@
+"""Billing periods, counted from the subscription's anchor (`DOMAIN.md` §1: 31 Jan → 28 Feb → 31 Mar)."""
+
+from datetime import datetime, timedelta
+
+from dateutil.relativedelta import relativedelta
+
+INTERVALS = ("day", "week", "month", "year")
+
+
+def nth(anchor: datetime, interval: str, frequency: int, n: int) -> datetime:
+    """The instant `n` cycles after the anchor. Months and years clamp to the month's end, in UTC."""
+    count = frequency * n
+    if interval == "day":
+        return anchor + timedelta(days=count)
+    if interval == "week":
+        return anchor + timedelta(weeks=count)
+    return anchor + (relativedelta(months=count) if interval == "month" else relativedelta(years=count))
+
+
+def following(anchor: datetime, interval: str, frequency: int, instant: datetime) -> datetime:
+    """The first period boundary later than an instant."""
+    days = {"day": 1.0, "week": 7.0, "month": 30.436875, "year": 365.2425}[interval] * frequency
+    n = max(0, int((instant - anchor) / timedelta(days=days)) - 1)
+    while nth(anchor, interval, frequency, n) <= instant:
+        n += 1
+    return nth(anchor, interval, frequency, n)
+
+
+def anchor_of(first_billed_at: datetime, interval: str, frequency: int, ends_at: datetime) -> datetime:
+    """The anchor of an imported subscription: its first billing if the period's end fits it, else that end."""
+    just_before = ends_at - timedelta(microseconds=1)
+    fits = first_billed_at <= ends_at and following(first_billed_at, interval, frequency, just_before) == ends_at
+    return first_billed_at if fits else ends_at

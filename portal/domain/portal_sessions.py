@@ -1,0 +1,73 @@
+"""Portal sessions: what an app opened for a customer, and what each page's link allows.
+
+A link is attenuated: it opens one page and allows the acts of its errand, nothing else (`DESIGN.md` §6).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, delete
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal import clock, ids
+from portal.db import Base, session
+from portal.domain import browser_sessions, subscriptions
+from portal.domain.actors import Actor
+from portal.domain.customers import Customer
+from portal.errors import NotFound
+
+MOST_SUBSCRIPTIONS = 25
+
+
+class PortalSession(Base):
+    __tablename__ = "portal_sessions"
+    __table_args__ = (Index(None, "customer_id"), Index(None, "expires_at"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    subscription_ids: Mapped[Any] = mapped_column(JSON)
+    return_url: Mapped[str | None]
+    opened_by: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+    @property
+    def is_open(self) -> bool:
+        return self.revoked_at is None and clock.now() < self.expires_at
+
+
+def open(
+    customer_id: str,
+    subscription_ids: Sequence[str],
+    *,
+    return_url: str | None,
+    lifetime: timedelta,
+    by: Actor,
+) -> PortalSession:
+    """Opens a session for a customer. Raises NotFound if the customer, or one single subscription, is not theirs."""
+    if session().get(Customer, customer_id) is None:
+        raise NotFound("customer", customer_id)
+    strangers = subscriptions.unknown_among(subscription_ids, customer_id)
+    if strangers:
+        raise NotFound("subscription", strangers[0])
+    now = clock.now()
+    opened = PortalSession(
+        id=ids.new("cpls"),
+        customer_id=customer_id,
+        subscription_ids=list(subscription_ids),
+        return_url=return_url,
+        opened_by=by.id,
+        created_at=now,
+        expires_at=now + lifetime,
+    )
+    session().add(opened)
+    return opened
+
+
+def revoke(portal_session: PortalSession) -> None:
+    """Its links and every browser that followed one are out, from the next request on."""
+    portal_session.revoked_at = portal_session.revoked_at or clock.now()
+    grant = browser_sessions.Grant
+    session().execute(delete(grant).where(grant.portal_session_id == portal_session.id))

@@ -1,0 +1,178 @@
+"""The next period: announced, opened and billed when it begins, collected through the gateway.
+
+    reminded   `reminder_before` its billing
+    opened     `renewal_grace` after the period's end: the period moves, one transaction is billed
+    collected  the gateway is asked outside any transaction: paid; or past due, tried again on schedule, exhausted
+
+The grace is longer than any request may wait for a lock, so whoever cancelled before the period's end holds the
+row first (`DOMAIN.md` §3: the row lock decides; who was in time wins).
+"""
+
+from datetime import datetime
+
+from sqlalchemy import select
+
+from portal import clock, config
+from portal.db import session, transaction
+from portal.domain import cancellation, events, mails, pausing, periods, subscriptions, transactions
+from portal.domain.actors import Actor, system
+from portal.domain.payment_methods import PaymentMethod
+from portal.domain.subscriptions import RENEWING, Subscription
+from portal.domain.transactions import Attempt, Transaction
+from portal.gateways import Gateway
+
+
+def remind_due(limit: int) -> int:
+    """Queues the reminders that are due; answers how many."""
+    due = (
+        session()
+        .scalars(
+            subscriptions.whole()
+            .where(Subscription.remind_at <= clock.now())
+            .order_by(Subscription.remind_at)
+            .limit(limit)
+            .with_for_update(of=Subscription, skip_locked=True)
+        )
+        .all()
+    )
+    for subscription in due:
+        subscription.remind_at = None
+    mails.tell_all(
+        ("renewal_reminder", s, f"reminder:{s.id}:{s.next_billed_at:%Y%m%d%H%M%S}", {}) for s in due if s.next_billed_at
+    )
+    return len(due)
+
+
+def open_due(limit: int) -> int:
+    """Opens the next period of the subscriptions whose billing is due; answers how many."""
+    due = (
+        session()
+        .scalars(
+            subscriptions.whole()
+            .where(
+                Subscription.next_billed_at <= clock.now() - config.current().renewal_grace,
+                Subscription.status.in_(RENEWING),
+            )
+            .order_by(Subscription.next_billed_at)
+            .limit(limit)
+            .with_for_update(of=Subscription, skip_locked=True)
+        )
+        .all()
+    )
+    for subscription in due:
+        begin_period(subscription, by=system())
+    return len(due)
+
+
+def begin_period(subscription: Subscription, *, by: Actor) -> Transaction:
+    """Moves a subscription into the period that begins at its billing date, and bills it."""
+    starts_at = subscription.next_billed_at or clock.now()
+    ends_at = periods.following(
+        subscription.anchor_at, subscription.billing_interval, subscription.billing_frequency, starts_at
+    )
+    subscription.status = "active"
+    subscription.first_billed_at = subscription.first_billed_at or starts_at
+    subscription.period_starts_at, subscription.period_ends_at = starts_at, ends_at
+    subscription.bill_next_at(ends_at)
+    for item in subscription.items:
+        item.previously_billed_at = starts_at
+    subscription.touch()
+    events.record("subscription.updated", subscription, by=by, transition="renewed")
+    billed = transactions.bill(subscription, starts_at=starts_at, ends_at=ends_at, by=by)
+    if not subscription.is_automatic:
+        mails.tell("renewed", subscription, key=f"billed:{billed.id}", transaction=billed.id, paid_at=None)
+    return billed
+
+
+def collect_next(gateway: Gateway) -> bool:
+    """Makes the next attempt that is due; answers whether there was one."""
+    with transaction():
+        due = transactions.next_due()
+        attempt, customer_id = _claim(due, None) if due else (None, "")
+    if attempt is None:
+        return due is not None
+    _make(attempt, gateway, customer_id, by=system(), scheduled=True)
+    return True
+
+
+def collect_with(reference: str, transaction_id: str, gateway: Gateway, *, by: Actor) -> str | None:
+    """Collects a debt from a card that is not stored yet; answers the gateway's refusal, or None if it is paid.
+
+    An attempt somebody left unfinished is finished first, with its own card. Raises PaymentUnderWay.
+    """
+    while True:
+        with transaction():
+            attempt, customer_id = _claim(transaction_id, reference)
+        if attempt is None:
+            return None
+        refusal = _make(attempt, gateway, customer_id, by=by, scheduled=attempt.repeats)
+        if not attempt.repeats or refusal is None:
+            return refusal
+
+
+def _claim(transaction_id: str, reference: str | None) -> tuple[Attempt | None, str]:
+    """The attempt to make and whose it is. The subscription's row is locked first, as everywhere."""
+    subscription = _subscription_of(transaction_id)
+    return transactions.claim(transaction_id, subscription.payment_method, reference), subscription.customer_id
+
+
+def _make(attempt: Attempt, gateway: Gateway, customer_id: str, *, by: Actor, scheduled: bool) -> str | None:
+    """Asks the gateway, then writes down what it said."""
+    if attempt.amount == 0:
+        refusal = None
+    elif attempt.reference is None:
+        refusal = "no_payment_method"
+    else:
+        refusal = gateway.charge(attempt.reference, attempt.amount, attempt.currency, key=attempt.key)
+    with transaction():
+        subscription = _subscription_of(attempt.transaction_id)
+        card = session().get(PaymentMethod, attempt.method_id) if attempt.method_id else None
+        if refusal is None:
+            _paid(subscription, attempt, card, by=by)
+        elif scheduled:
+            _failed(subscription, attempt, card, refusal, by=by)
+        else:
+            transactions.settle_declined(attempt, refusal)
+    return refusal
+
+
+def _paid(subscription: Subscription, attempt: Attempt, card: PaymentMethod | None, *, by: Actor) -> None:
+    paid = transactions.settle_paid(attempt, card, by=by)
+    if paid is None:
+        return
+    if subscription.status == "past_due" and not transactions.open_of(subscription.id):
+        subscription.status = "active"
+        subscription.touch()
+        events.record("subscription.updated", subscription, by=by, transition="payment_collected")
+    mails.tell("renewed", subscription, key=f"paid:{paid.id}", transaction=paid.id, paid_at=paid.paid_at)
+
+
+def _failed(
+    subscription: Subscription, attempt: Attempt, card: PaymentMethod | None, refusal: str, *, by: Actor
+) -> None:
+    tried = session().get_one(Transaction, attempt.transaction_id).failed_attempts
+    retry_at = _retry_at(tried)
+    failed = transactions.settle_failed(attempt, card, refusal, retry_at=retry_at, by=by)
+    if failed is None or subscription.status not in (*RENEWING, "past_due"):
+        return
+    if subscription.status != "past_due":
+        subscription.status = "past_due"
+        subscription.touch()
+        events.record("subscription.past_due", subscription, by=by, transition="payment_failed")
+    if retry_at is not None:
+        told = {"transaction": failed.id, "owed": failed.amount, "refusal": refusal, "retry_at": retry_at}
+        mails.tell("payment_failed", subscription, key=f"failed:{attempt.key}", **told)
+    elif config.current().payment_exhausted == "paused":
+        pausing.exhausted(subscription)
+    else:
+        cancellation.exhausted(subscription)
+
+
+def _retry_at(failed_before: int) -> datetime | None:
+    waits = config.current().payment_retries
+    return clock.now() + waits[failed_before] if failed_before < len(waits) else None
+
+
+def _subscription_of(transaction_id: str) -> Subscription:
+    wanted = select(Transaction.subscription_id).where(Transaction.id == transaction_id)
+    return subscriptions.get(session().scalars(wanted).one())

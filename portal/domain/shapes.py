@@ -1,0 +1,263 @@
+"""Rows as the contract's JSON (`PADDLE.md` §5), for answers and for events alike.
+
+Works on mapped objects and on plain rows with the same attribute names. Adds nothing that is not stored, except
+what the contract derives: an item's next billing is its subscription's.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+
+def of(row: Any) -> dict[str, Any]:
+    """The JSON form of any entity."""
+    return _SHAPES[row.__tablename__](row)
+
+
+def instant(at: datetime | None) -> str | None:
+    """`2024-05-08T10:38:57.979670Z`."""
+    return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z" if at is not None else None
+
+
+def customer(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "status": row.status,
+        "custom_data": row.custom_data,
+        "name": row.name,
+        "email": row.email,
+        "marketing_consent": row.marketing_consent,
+        "locale": row.locale,
+        "import_meta": row.import_meta,
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+    }
+
+
+def address(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "customer_id": row.customer_id,
+        "description": row.description,
+        "first_line": row.first_line,
+        "second_line": row.second_line,
+        "city": row.city,
+        "postal_code": row.postal_code,
+        "region": row.region,
+        "country_code": row.country_code,
+        "custom_data": row.custom_data,
+        "status": row.status,
+        "import_meta": row.import_meta,
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+    }
+
+
+def product(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "type": row.type,
+        "tax_category": row.tax_category,
+        "description": row.description,
+        "image_url": row.image_url,
+        "custom_data": row.custom_data,
+        "status": row.status,
+        "import_meta": row.import_meta,
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+    }
+
+
+def price(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "product_id": row.product_id,
+        "type": row.type,
+        "description": row.description,
+        "name": row.name,
+        "tax_mode": row.tax_mode,
+        "billing_cycle": cycle(row.billing_interval, row.billing_frequency),
+        "trial_period": cycle(row.trial_interval, row.trial_frequency),
+        "unit_price": {"amount": str(row.amount), "currency_code": row.currency_code},
+        "unit_price_overrides": row.unit_price_overrides,
+        "custom_data": row.custom_data,
+        "status": row.status,
+        "quantity": {"minimum": row.quantity_minimum, "maximum": row.quantity_maximum},
+        "import_meta": row.import_meta,
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+    }
+
+
+def subscription(row: Any) -> dict[str, Any]:
+    next_billed_at = instant(row.next_billed_at)
+    return {
+        "id": row.id,
+        "status": row.status,
+        "customer_id": row.customer_id,
+        "address_id": row.address_id,
+        "business_id": row.business_id,
+        "currency_code": row.currency_code,
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+        "started_at": instant(row.started_at),
+        "first_billed_at": instant(row.first_billed_at),
+        "next_billed_at": next_billed_at,
+        "paused_at": instant(row.paused_at),
+        "canceled_at": instant(row.canceled_at),
+        "collection_mode": row.collection_mode,
+        "billing_details": row.billing_details,
+        "current_billing_period": period(row.period_starts_at, row.period_ends_at),
+        "billing_cycle": cycle(row.billing_interval, row.billing_frequency),
+        "scheduled_change": _scheduled_change(row),
+        "items": [_item(each, next_billed_at) for each in row.items],
+        "custom_data": row.custom_data,
+        "discount": row.discount,
+        "import_meta": row.import_meta,
+    }
+
+
+def transaction(row: Any) -> dict[str, Any]:
+    amount = str(row.amount)
+    open_amount = "0" if row.status == "completed" else amount
+    totals = {"subtotal": amount, "discount": "0", "tax": "0", "total": amount}
+    return {
+        "id": row.id,
+        "status": row.status,
+        "customer_id": row.customer_id,
+        "address_id": row.address_id,
+        "business_id": None,
+        "custom_data": None,
+        "origin": row.origin,
+        "collection_mode": row.collection_mode,
+        "subscription_id": row.subscription_id,
+        "invoice_id": None,
+        "invoice_number": row.invoice_number,
+        "billing_details": None,
+        "billing_period": period(row.period_starts_at, row.period_ends_at),
+        "currency_code": row.currency_code,
+        "discount_id": None,
+        "items": [
+            {
+                "price_id": line["price"]["id"],
+                "price": line["price"],
+                "quantity": line["quantity"],
+                "proration": None,
+            }
+            for line in row.lines
+        ],
+        "details": {
+            "tax_rates_used": [{"tax_rate": "0", "totals": totals}],
+            "totals": {
+                **totals,
+                "grand_total": amount,
+                "grand_total_tax": "0",
+                "credit": "0",
+                "credit_to_balance": "0",
+                "balance": open_amount,
+                "fee": None,
+                "earnings": None,
+                "currency_code": row.currency_code,
+            },
+            "adjusted_totals": None,
+            "payout_totals": None,
+            "adjusted_payout_totals": None,
+            "line_items": [_line(line) for line in row.lines],
+        },
+        "payments": row.payments,
+        "checkout": {"url": None},
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+        "billed_at": instant(row.billed_at),
+        "revised_at": None,
+    }
+
+
+def payment_method(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "customer_id": row.customer_id,
+        "address_id": None,
+        "type": row.type,
+        "card": {
+            "type": row.brand,
+            "last4": row.last4,
+            "expiry_month": row.expiry_month,
+            "expiry_year": row.expiry_year,
+            "cardholder_name": None,
+        },
+        "paypal": None,
+        "origin": "subscription",
+        "saved_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+    }
+
+
+def portal_session(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "customer_id": row.customer_id,
+        "created_at": instant(row.created_at),
+        "expires_at": instant(row.expires_at),
+        "return_url": row.return_url,
+    }
+
+
+def period(starts_at: datetime | None, ends_at: datetime | None) -> dict[str, Any] | None:
+    return {"starts_at": instant(starts_at), "ends_at": instant(ends_at)} if starts_at and ends_at else None
+
+
+def cycle(interval: str | None, frequency: int | None) -> dict[str, Any] | None:
+    return {"frequency": frequency, "interval": interval} if interval else None
+
+
+def _scheduled_change(row: Any) -> dict[str, Any] | None:
+    if row.scheduled_action is None or row.scheduled_effective_at is None:
+        return None
+    return {
+        "action": row.scheduled_action,
+        "effective_at": instant(row.scheduled_effective_at),
+        "resume_at": instant(row.scheduled_resume_at),
+    }
+
+
+def _item(row: Any, next_billed_at: str | None) -> dict[str, Any]:
+    return {
+        "status": row.status,
+        "quantity": row.quantity,
+        "recurring": row.recurring,
+        "created_at": instant(row.created_at),
+        "updated_at": instant(row.updated_at),
+        "previously_billed_at": instant(row.previously_billed_at),
+        "next_billed_at": next_billed_at if row.recurring else None,
+        "trial_dates": period(row.trial_starts_at, row.trial_ends_at),
+        "price": price(row.price),
+        "product": product(row.price.product),
+    }
+
+
+def _line(line: dict[str, Any]) -> dict[str, Any]:
+    unit, total = line["price"]["unit_price"]["amount"], str(line["amount"])
+    return {
+        "id": line["id"],
+        "price_id": line["price"]["id"],
+        "quantity": line["quantity"],
+        "proration": None,
+        "tax_rate": "0",
+        "unit_totals": {"subtotal": unit, "discount": "0", "tax": "0", "total": unit},
+        "totals": {"subtotal": total, "discount": "0", "tax": "0", "total": total},
+        "product": line["product"],
+    }
+
+
+_SHAPES: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "customers": customer,
+    "addresses": address,
+    "products": product,
+    "prices": price,
+    "subscriptions": subscription,
+    "transactions": transaction,
+    "payment_methods": payment_method,
+    "portal_sessions": portal_session,
+}

@@ -1,0 +1,212 @@
+"""Subscriptions as they stand: rows, what can be asked of them, and how they are found.
+
+    status     trialing → active ⇄ past_due, active ⇄ paused, any → canceled (final)
+    scheduled  a change that will come: scheduled_action (cancel, pause, resume) at scheduled_effective_at
+
+The scheduled change stands on the row itself, under its version check. Only cancellation.py, renewal.py and
+pausing.py change a status.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, Select, select, text
+from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship, selectinload
+
+from portal import clock, config, db
+from portal.db import Base, session
+from portal.domain.actors import Actor
+from portal.domain.catalog import Price
+from portal.domain.customers import Customer
+from portal.domain.payment_methods import PaymentMethod
+from portal.errors import NotFound
+
+CANCEL, PAUSE, RESUME = "cancel", "pause", "resume"
+STATUSES = ("active", "trialing", "past_due", "paused", "canceled")
+LIVE = ("active", "trialing", "past_due")
+RENEWING = ("active", "trialing")
+
+
+class Subscription(Base):
+    __tablename__ = "subscriptions"
+    __table_args__ = (
+        Index(None, "customer_id", "id"),
+        Index(None, "status", "id"),
+        Index(None, "scheduled_action", "id"),
+        Index(
+            "ix_subscriptions_due",
+            "scheduled_effective_at",
+            postgresql_where=text("scheduled_action IS NOT NULL"),
+        ),
+        Index(None, "next_billed_at"),
+        Index(None, "remind_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(default=1)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    address_id: Mapped[str | None]
+    business_id: Mapped[str | None]
+    status: Mapped[str]
+    currency_code: Mapped[str]
+    collection_mode: Mapped[str] = mapped_column(default="automatic")
+    billing_details: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    billing_interval: Mapped[str]
+    billing_frequency: Mapped[int]
+    anchor_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    first_billed_at: Mapped[datetime | None]
+    next_billed_at: Mapped[datetime | None]
+    period_starts_at: Mapped[datetime | None]
+    period_ends_at: Mapped[datetime | None]
+    paused_at: Mapped[datetime | None]
+    canceled_at: Mapped[datetime | None]
+    scheduled_action: Mapped[str | None]
+    scheduled_effective_at: Mapped[datetime | None]
+    scheduled_resume_at: Mapped[datetime | None]
+    scheduled_at: Mapped[datetime | None]
+    scheduled_by: Mapped[str | None]
+    billing_resumes_at: Mapped[datetime | None]
+    """While a change is scheduled: what next_billed_at was, and will be again if the change is withdrawn."""
+    remind_at: Mapped[datetime | None]
+    payment_method_id: Mapped[str | None] = mapped_column(ForeignKey("payment_methods.id"))
+    discount: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    custom_data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    import_meta: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    customer: Mapped[Customer] = relationship(lazy="raise")
+    payment_method: Mapped[PaymentMethod | None] = relationship(lazy="raise")
+    items: Mapped[list["SubscriptionItem"]] = relationship(lazy="raise", order_by="SubscriptionItem.position")
+
+    __mapper_args__ = {"version_id_col": version}
+
+    @property
+    def amount(self) -> int:
+        """What one period costs, in minor units."""
+        return sum(item.price.amount * item.quantity for item in self.items if item.recurring)
+
+    @property
+    def name(self) -> str:
+        """What a customer calls it: the name of its first product."""
+        return self.items[0].price.product.name if self.items else self.id
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether a cancellation is scheduled."""
+        return self.scheduled_action == CANCEL
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the scheduled cancellation takes effect, if one is scheduled and has a date."""
+        return self.scheduled_effective_at if self.is_ending else None
+
+    @property
+    def paid_until(self) -> datetime | None:
+        """The end of the paid period: the next billing, or what it would have been."""
+        return self.next_billed_at or self.billing_resumes_at or self.period_ends_at
+
+    @property
+    def is_automatic(self) -> bool:
+        return self.collection_mode == "automatic"
+
+    def locks_apps_at(self, instant: datetime) -> bool:
+        """Whether it is too close to its billing (or its end) for an app to change it."""
+        boundary = self.scheduled_effective_at if self.scheduled_action else self.next_billed_at
+        return boundary is not None and instant > boundary - config.current().renewal_lock
+
+    def schedule(self, action: str, *, at: datetime | None, by: Actor, resume_at: datetime | None = None) -> None:
+        """Plans a change; no payment is planned while it stands."""
+        self.billing_resumes_at = self.next_billed_at or self.billing_resumes_at
+        self.scheduled_action, self.scheduled_effective_at, self.scheduled_resume_at = action, at, resume_at
+        self.scheduled_at, self.scheduled_by = by.received_at, by.kind
+        self.next_billed_at = self.remind_at = None
+        self.touch()
+
+    def unschedule(self) -> None:
+        """Takes the planned change back; payments go on at the instant they were planned for."""
+        self.bill_next_at(self.billing_resumes_at)
+        self.clear_schedule()
+
+    def clear_schedule(self) -> None:
+        self.scheduled_action = self.scheduled_effective_at = self.scheduled_resume_at = None
+        self.scheduled_at = self.scheduled_by = self.billing_resumes_at = None
+        self.touch()
+
+    def bill_next_at(self, instant: datetime | None) -> None:
+        """Plans the next payment and, if there is time for it, its reminder."""
+        self.next_billed_at = instant
+        self.remind_at = reminder_for(instant)
+
+    def touch(self) -> None:
+        self.updated_at = clock.now()
+
+
+class SubscriptionItem(Base):
+    __tablename__ = "subscription_items"
+    __table_args__ = (Index(None, "price_id"),)
+
+    subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    price_id: Mapped[str] = mapped_column(ForeignKey("prices.id"))
+    status: Mapped[str] = mapped_column(default="active")
+    quantity: Mapped[int] = mapped_column(default=1)
+    recurring: Mapped[bool] = mapped_column(default=True)
+    previously_billed_at: Mapped[datetime | None]
+    trial_starts_at: Mapped[datetime | None]
+    trial_ends_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    price: Mapped[Price] = relationship(lazy="raise")
+
+
+def reminder_for(billing: datetime | None) -> datetime | None:
+    """When a billing is announced: never if that moment has passed (short cycles, withdrawals at the end)."""
+    before = config.current().reminder_before
+    if billing is None or before == timedelta() or billing - before <= clock.now():
+        return None
+    return billing - before
+
+
+def whole() -> Select[Subscription]:
+    """Subscriptions with all that a page, a mail or an event says of them: three statements, however many."""
+    items = selectinload(Subscription.items).joinedload(SubscriptionItem.price).joinedload(Price.product)
+    return select(Subscription).options(
+        items, joinedload(Subscription.customer, innerjoin=True), joinedload(Subscription.payment_method)
+    )
+
+
+def get(subscription_id: str, *, customer_id: str | None = None) -> Subscription:
+    """One subscription, whole; inside a transaction its row is locked until the end of it.
+
+    Raises NotFound, alike for an unknown id and for another customer's.
+    """
+    wanted = whole().where(Subscription.id == subscription_id)
+    if customer_id is not None:
+        wanted = wanted.where(Subscription.customer_id == customer_id)
+    if db.in_transaction():
+        wanted = wanted.with_for_update(of=Subscription).execution_options(populate_existing=True)
+    subscription = session().scalar(wanted)
+    if subscription is None:
+        raise NotFound("subscription", subscription_id)
+    return subscription
+
+
+def of_customer(customer_id: str) -> list[Subscription]:
+    """A customer's subscriptions: pending cancellations first, then what lives, then what has ended."""
+    found = session().scalars(whole().where(Subscription.customer_id == customer_id).order_by(Subscription.id.desc()))
+    return sorted(found, key=lambda s: (not s.is_ending, s.status == "canceled"))
+
+
+def unknown_among(subscription_ids: Iterable[str], customer_id: str) -> list[str]:
+    """The ids that are not this customer's subscriptions, in the order given."""
+    wanted = list(subscription_ids)
+    own = set(
+        session().scalars(
+            select(Subscription.id).where(Subscription.customer_id == customer_id, Subscription.id.in_(wanted))
+        )
+    )
+    return [each for each in wanted if each not in own]

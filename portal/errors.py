@@ -1,0 +1,168 @@
+"""Every refusal: its code, its status, its words. The only place where an error becomes an HTTP answer.
+
+    Refusal                            what was asked is not done, and nothing has changed
+    ├── NotFound                 404   not_found; alike for unknown ids and for other people's
+    ├── InvalidRequest           400   bad_request, invalid_json, invalid_field … (names the fields)
+    ├── KeyRefused               403   authentication_missing, authentication_malformed, invalid_token, forbidden
+    ├── CustomerAlreadyExists    409
+    ├── SubscriptionRefusal      400   update_when_canceled, update_when_past_due, locked_pending_changes
+    │   └── LockedForRenewal     409   subscription_locked_renewal
+    ├── CardRefused              422   the gateway said no
+    ├── PaymentUnderWay          409   the same debt is being collected this moment
+    ├── TooMany                  429   says when to come back
+    ├── ScopeRefused             403   the link opens another page than this one
+    ├── Changed                  409   somebody else changed it first
+    └── Unavailable              503   the database can't record anything now
+
+Codes and statuses are the contract's (`PADDLE.md` §7). `detail` is for the app's engineer, in English; what a
+customer reads is chosen by `code` in templates/customer/error.html, in their language.
+"""
+
+from typing import Any
+
+
+class Refusal(Exception):
+    code = "bad_request"
+    status = 400
+    type = "request_error"
+    group = "shared"
+
+    def __init__(self, detail: str = "", **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+        self.retry_after: int | None = None
+
+
+class NotFound(Refusal):
+    code, status = "not_found", 404
+
+    def __init__(self, entity: str = "page", id: str = "") -> None:
+        super().__init__(f"There is no {entity} {id}.".replace(" .", "."))
+
+
+class InvalidRequest(Refusal):
+    def __init__(self, code: str, detail: str, status: int = 400, fields: list[dict[str, str]] | None = None) -> None:
+        super().__init__(detail)
+        self.code, self.status, self.fields = code, status, fields
+
+
+class KeyRefused(Refusal):
+    status = 403
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class CustomerAlreadyExists(Refusal):
+    code, status, group = "customer_already_exists", 409, "customers"
+
+    def __init__(self, existing_id: str) -> None:
+        super().__init__(f"customer email conflicts with customer of id {existing_id}")
+
+
+class SubscriptionRefusal(Refusal):
+    group = "subscriptions"
+
+
+class AlreadyCanceled(SubscriptionRefusal):
+    code = "subscription_update_when_canceled"
+
+
+class PastDue(SubscriptionRefusal):
+    code = "subscription_update_when_past_due"
+
+
+class ChangePending(SubscriptionRefusal):
+    code = "subscription_locked_pending_changes"
+
+
+class LockedForRenewal(SubscriptionRefusal):
+    code, status = "subscription_locked_renewal", 409
+
+
+class ScheduledByOthers(SubscriptionRefusal):
+    """A customer may not take back what the seller has scheduled."""
+
+    code, status = "subscription_scheduled_by_seller", 403
+
+
+class TooLateToKeep(SubscriptionRefusal):
+    """The scheduled end has come, even if the worker has not yet been by."""
+
+    code, status = "subscription_end_reached", 409
+
+
+class SelfCancellationOff(SubscriptionRefusal):
+    """The seller ends subscriptions on request only; the page shows how to ask."""
+
+    code, status = "self_cancellation_off", 403
+
+
+class NotAutomatic(SubscriptionRefusal):
+    code = "subscription_not_automatic_collection"
+
+
+class CardRefused(Refusal):
+    """`reason` is declined, insufficient_funds, expired, not_a_test_card, invalid_expiry, invalid_cvc or refused."""
+
+    code, status, group = "card_refused", 422, "transactions"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The card was refused: {reason}.")
+        self.reason = reason
+
+
+class PaymentUnderWay(Refusal):
+    code, status, group = "payment_under_way", 409, "transactions"
+
+
+class TooMany(Refusal):
+    code, status, type = "too_many_requests", 429, "api_error"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many requests. Nothing was done. Try again in {retry_after} seconds.")
+        self.retry_after = retry_after
+
+
+class ScopeRefused(Refusal):
+    """The customer is known, but the link they followed does not open this page."""
+
+    code, status = "outside_link", 403
+
+
+class Changed(Refusal):
+    code, status = "conflict", 409
+
+
+class Unavailable(Refusal):
+    code, status, type = "service_unavailable", 503, "api_error"
+
+
+def refusal_for(error: Exception) -> Refusal | None:
+    """The refusal that an exception stands for; None if it is a defect of ours."""
+    from sqlalchemy.exc import DBAPIError, IntegrityError
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
+    from sqlalchemy.orm.exc import StaleDataError
+    from werkzeug.exceptions import HTTPException
+
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, StaleDataError | IntegrityError):
+        return Changed("It was changed by somebody else at the same moment. Nothing was recorded. Look at it again.")
+    if isinstance(error, DBAPIError | PoolTimeout | OSError):
+        return Unavailable("The database can't be reached or is full. Nothing was recorded. Try again in a minute.")
+    if isinstance(error, HTTPException):
+        return _from_http(error.code or 500, error.description or "")
+    return None
+
+
+def _from_http(status: int, description: str) -> Refusal:
+    code, detail = {
+        404: ("invalid_url", "There is nothing at this URL."),
+        405: ("method_not_allowed", "This URL does not take this method."),
+        413: ("request_body_too_large", "The body is larger than 1 MB."),
+        415: ("unsupported_media_type", "Send JSON: Content-Type: application/json."),
+    }.get(status, ("bad_request", description))
+    return InvalidRequest(code, detail, status=status)

@@ -1,0 +1,134 @@
+"""Words, dates and money in the reader's language. Catalogs are `portal/locale/<language>.po`, compiled at start."""
+
+import io
+from contextlib import contextmanager
+from collections.abc import Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError, negotiate_locale
+from babel.dates import format_date, format_time
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from jinja2 import Environment
+
+from portal import config, money
+
+_DIRECTORY = config.ROOT / "portal" / "locale"
+_language: ContextVar[str] = ContextVar("language", default="en")
+_zone: ContextVar[str | None] = ContextVar("zone", default=None)
+
+
+@contextmanager
+def speaking(language: str, zone: str | None = None) -> Iterator[None]:
+    """Within the block texts are in this language and instants in this time zone (UTC if it is unknown)."""
+    before = _language.set(pick(language)), _zone.set(zone)
+    try:
+        yield
+    finally:
+        _language.reset(before[0])
+        _zone.reset(before[1])
+
+
+def speak(language: str, zone: str | None = None) -> None:
+    """The same for the rest of this request."""
+    _language.set(pick(language))
+    _zone.set(zone)
+
+
+def language() -> str:
+    return _language.get()
+
+
+def pick(*wanted: str) -> str:
+    """The offered language that fits best: `de-AT` → `de`; the first offered one if none does."""
+    offered = config.current().languages
+    return negotiate_locale([each.replace("-", "_") for each in wanted if each], offered) or offered[0]
+
+
+def gettext(message: str) -> str:
+    return str(_catalog(language()).ugettext(message))
+
+
+def ngettext(singular: str, plural: str, n: int) -> str:
+    return str(_catalog(language()).ungettext(singular, plural, n))
+
+
+def pgettext(context: str, message: str) -> str:
+    return str(_catalog(language()).upgettext(context, message))
+
+
+def instant(at: datetime) -> str:
+    """An instant in full: `21 December 2026 at 10:38 UTC`. Never without its zone."""
+    local = at.astimezone(_time_zone())
+    zone = "UTC" if local.tzinfo is UTC else local.tzname() or "UTC"
+    clock_time = format_time(local, "HH:mm", locale=language())
+    return gettext("%(date)s at %(time)s %(zone)s") % {"date": day(at), "time": clock_time, "zone": zone}
+
+
+def day(at: datetime) -> str:
+    """The date of an instant: `21 December 2026`."""
+    return format_date(at.astimezone(_time_zone()), "long", locale=_formats())
+
+
+def amount(minor_units: int, currency: str) -> str:
+    return money.text(minor_units, currency, language())
+
+
+def each_period(interval: str, frequency: int) -> str:
+    """`per month`, `every 3 months`: behind an amount."""
+    words = {
+        "day": (gettext("per day"), ngettext("every %(n)d day", "every %(n)d days", frequency)),
+        "week": (gettext("per week"), ngettext("every %(n)d week", "every %(n)d weeks", frequency)),
+        "month": (gettext("per month"), ngettext("every %(n)d month", "every %(n)d months", frequency)),
+        "year": (gettext("per year"), ngettext("every %(n)d year", "every %(n)d years", frequency)),
+    }[interval]
+    return words[0] if frequency == 1 else words[1] % {"n": frequency}
+
+
+def install(environment: Environment) -> None:
+    """Gives templates `_`, `ngettext` and the filters `instant`, `day`, `money`."""
+    environment.add_extension("jinja2.ext.i18n")
+    environment.install_gettext_callables(gettext, ngettext, newstyle=True, pgettext=pgettext)  # type: ignore[attr-defined]
+    environment.filters.update(instant=instant, day=day, money=amount)
+    environment.globals.update(each_period=each_period, language=language)
+    environment.policies["ext.i18n.trimmed"] = True
+
+
+def _formats() -> str:
+    """English dates are written day first, as everywhere but in the United States."""
+    return "en_GB" if language() == "en" else language()
+
+
+def _time_zone() -> tzinfo:
+    name = _zone.get()
+    if name:
+        try:
+            return ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            return UTC
+    return UTC
+
+
+@lru_cache
+def _catalog(language: str) -> NullTranslations:
+    path = _DIRECTORY / f"{language}.po"
+    if not path.exists():
+        return NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as source:
+        write_mo(compiled, read_po(source, locale=language))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def is_locale(text: str) -> bool:
+    """Whether a text names a language, such as `en` or `de-AT`."""
+    try:
+        Locale.parse(text.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return False
+    return True

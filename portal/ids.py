@@ -1,0 +1,40 @@
+"""Prefixed ids whose order is the order of their making: `sub_` + 26 characters of `[0-9a-z]`.
+
+The 26 characters are a ULID in lower case: 48 bits of milliseconds, then 80 random bits that
+count upwards within one millisecond, so that event ids ascend (contract: `PADDLE.md` §4).
+"""
+
+import re
+import secrets
+import threading
+
+from portal import clock
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_lock = threading.Lock()
+_last = 0
+
+
+def new(prefix: str) -> str:
+    """A fresh id of this kind, e.g. `new("sub")` → `sub_01jcgfqad406rsfjcgq44g9djq`."""
+    return f"{prefix}_{_encode(_next_number())}"
+
+
+def is_id(text: object, prefix: str) -> bool:
+    """Whether a text has the form of an id of this kind; says nothing about its existence."""
+    return isinstance(text, str) and re.fullmatch(rf"{prefix}_[0-9a-z]{{26}}", text) is not None
+
+
+def _next_number() -> int:
+    global _last
+    with _lock:
+        milliseconds = int(clock.now().timestamp() * 1000)
+        if milliseconds == _last >> 80:
+            _last += 1 + secrets.randbits(32)
+        else:
+            _last = (milliseconds << 80) | secrets.randbits(79)
+        return _last
+
+
+def _encode(number: int) -> str:
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
