@@ -1,8 +1,8 @@
 """Words, dates and money in the reader's language. Catalogs are `portal/locale/<language>.po`, compiled at start."""
 
 import io
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache

@@ -155,9 +155,7 @@ class TemporaryPostgres:
     def drop_database(self, name: str) -> None:
         """Remove a database, and throw out whoever is connected to it."""
         with self._connect() as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(host=str(self.folder), user=OWNER, dbname="postgres", autocommit=True)

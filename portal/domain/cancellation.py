@@ -9,6 +9,7 @@
 Each verb is guard → change → record, under the row's lock. Rules: `DOMAIN.md` §2 and §3.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from portal import clock, ids
@@ -39,7 +40,7 @@ def at_period_end(subscription: Subscription, *, by: Actor) -> None:
     _refuse_apps(subscription, by)
     if subscription.is_ending:
         return
-    if subscription.status == "paused" and (by.kind == "key" or _has_run_out(subscription, by.received_at)):
+    if subscription.has_run_out(by.received_at) or (subscription.status == "paused" and by.kind == "key"):
         _end((subscription,), at=by.received_at, by=by)
         return
     subscription.schedule(CANCEL, at=subscription.paid_until, by=by)
@@ -128,7 +129,7 @@ def give_reason(subscription: Subscription, *, reason: str | None, comment: str 
 
 
 def _end(
-    ending: "list[Subscription] | tuple[Subscription, ...]",
+    ending: Sequence[Subscription],
     *,
     at: datetime | None,
     by: Actor,
@@ -143,7 +144,7 @@ def _end(
         subscription.clear_schedule()
     events.record_all(
         (
-            (type, subscription, transition, subscription.canceled_at)
+            (type, subscription, transition, subscription.canceled_at or clock.now())
             for subscription in ending
             for type, transition in (
                 ("subscription.updated", None),
@@ -156,10 +157,6 @@ def _end(
         ("subscription_ended", subscription, f"ended:{subscription.id}", {"because": because})
         for subscription in ending
     )
-
-
-def _has_run_out(subscription: Subscription, instant: datetime) -> bool:
-    return subscription.paid_until is None or subscription.paid_until <= instant
 
 
 def _refuse_if_canceled(subscription: Subscription) -> None:

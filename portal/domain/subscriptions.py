@@ -112,6 +112,10 @@ class Subscription(Base):
     def is_automatic(self) -> bool:
         return self.collection_mode == "automatic"
 
+    def has_run_out(self, instant: datetime) -> bool:
+        """Whether a paused subscription has nothing left to run out, so that its end is at once."""
+        return self.status == "paused" and (self.paid_until is None or self.paid_until <= instant)
+
     def locks_apps_at(self, instant: datetime) -> bool:
         """Whether it is too close to its billing (or its end) for an app to change it."""
         boundary = self.scheduled_effective_at if self.scheduled_action else self.next_billed_at

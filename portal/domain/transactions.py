@@ -126,16 +126,12 @@ def of_subscription(subscription_id: str, limit: int = 24) -> Sequence[Transacti
 
 def open_of(subscription_id: str) -> Sequence[Transaction]:
     """What a subscription still owes, oldest first; locked inside a transaction."""
-    return (
-        session()
-        .scalars(
-            select(Transaction)
-            .where(Transaction.subscription_id == subscription_id, Transaction.status.in_(OPEN))
-            .order_by(Transaction.id)
-            .with_for_update()
-        )
-        .all()
+    owed = (
+        select(Transaction)
+        .where(Transaction.subscription_id == subscription_id, Transaction.status.in_(OPEN))
+        .order_by(Transaction.id)
     )
+    return session().scalars(owed.with_for_update() if db.in_transaction() else owed).all()
 
 
 def bill(subscription: Any, *, starts_at: datetime, ends_at: datetime, by: Actor) -> Transaction:

@@ -1,0 +1,158 @@
+"""Who is asking: a visitor with a browser session (flask-login), or an app with a key; and what each may do.
+
+customer_required(act)   a page of one customer; redirects to sign-in, refuses what the followed link leaves out
+key_required(permission) an operation of the seller API
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Flask, Request, Response, g, redirect, request, url_for
+from flask_login import AnonymousUserMixin, LoginManager, UserMixin, current_user
+
+from portal import config
+from portal.db import transaction
+from portal.domain import api_keys, browser_sessions, subscriptions, transactions
+from portal.domain.actors import Actor
+from portal.domain.customers import Customer
+from portal.domain.transactions import Transaction
+from portal.errors import KeyRefused, ScopeRefused
+
+
+class Visitor(UserMixin):
+    """A customer in one browser, with the grants of the links they followed."""
+
+    def __init__(self, browser: browser_sessions.BrowserSession) -> None:
+        self.browser = browser
+        self.customer: Customer = browser.customer
+
+    def get_id(self) -> str:
+        return self.browser.id
+
+    def may(self, act: str, subscription_id: str | None = None) -> bool:
+        return self.browser.may(act, subscription_id) is not None
+
+    def acting(self, act: str, subscription_id: str | None = None) -> Actor:
+        """This customer as the actor of a change, with the way by which they came."""
+        grant = self.browser.may(act, subscription_id)
+        way = grant.way if grant else "portal"
+        return Actor("customer", self.customer.id, way, self.customer.name or "", received_at=g.received_at)
+
+    def subscription(self, subscription_id: str) -> subscriptions.Subscription:
+        """One of this customer's own. Raises NotFound for any other id."""
+        return subscriptions.get(subscription_id, customer_id=self.customer.id)
+
+    def transaction(self, transaction_id: str) -> Transaction:
+        return transactions.get(transaction_id, customer_id=self.customer.id)
+
+    @property
+    def return_url(self) -> str | None:
+        """Where the app wanted this customer back, by the newest link that said so."""
+        return next((grant.return_url for grant in reversed(self.browser.grants) if grant.return_url), None)
+
+
+class Stranger(AnonymousUserMixin):
+    """Somebody who followed no link, or whose session is over."""
+
+    customer = None
+    browser = None
+    return_url = None
+
+    def may(self, act: str, subscription_id: str | None = None) -> bool:
+        return False
+
+
+def register(app: Flask) -> None:
+    manager = LoginManager(app)
+    manager.anonymous_user = Stranger
+    manager.request_loader(_visitor)
+
+
+def cookie_name() -> str:
+    return "__Host-portal" if config.current().secure else "portal"
+
+
+def give_cookie(response: Response, value: str) -> Response:
+    """Puts a browser session's cookie on an answer; it ends with the browser, the server's clock ends it earlier."""
+    response.set_cookie(cookie_name(), value, secure=config.current().secure, httponly=True, samesite="Lax", path="/")
+    return response
+
+
+def take_cookie(response: Response) -> Response:
+    response.delete_cookie(cookie_name(), secure=config.current().secure, httponly=True, samesite="Lax", path="/")
+    return response
+
+
+def customer_required(act: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A view of a customer's own page. A stranger's id is 404 before the link's scope is looked at."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def guarded(**path: str) -> Any:
+            if not current_user.is_authenticated:
+                return redirect(url_for("customer.sign_in", next=request.path), 303)
+            if not current_user.may(act, path.get("id")):
+                if "id" in path:
+                    current_user.subscription(path["id"])
+                if request.method == "GET":
+                    return redirect(url_for("customer.link_expired", next=request.path), 303)
+                raise ScopeRefused("The link you followed opens another page.")
+            return view(**path)
+
+        return guarded
+
+    return decorate
+
+
+def key_required(permission: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An operation of the seller API. `g.key` is the app's key; the permission may be checked later, by `require`."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def guarded(**path: str) -> Any:
+            g.key = _key()
+            if permission is not None:
+                require(permission)
+            return view(**path)
+
+        return guarded
+
+    return decorate
+
+
+def require(permission: str) -> None:
+    """Raises KeyRefused (forbidden) if the app's key lacks a permission."""
+    if permission not in g.key.permissions:
+        raise KeyRefused("forbidden", f"This API key lacks the permission {permission}. Nothing was changed.")
+
+
+def app_actor() -> Actor:
+    """The app as the actor of a change."""
+    return Actor("key", g.key.id, "API", g.key.name, received_at=g.received_at)
+
+
+def _visitor(incoming: Request) -> Visitor | None:
+    cookie = incoming.cookies.get(cookie_name())
+    if not cookie:
+        return None
+    browser = browser_sessions.find(cookie)
+    if browser is None:
+        return None
+    if browser_sessions.is_stale(browser):
+        with transaction():
+            browser_sessions.seen(browser.id)
+    return Visitor(browser)
+
+
+def _key() -> api_keys.KnownKey:
+    header = request.headers.get("Authorization")
+    if not header:
+        raise KeyRefused("authentication_missing", "Send an API key: Authorization: Bearer pdl_live_apikey_…")
+    scheme, _, key = header.partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise KeyRefused("authentication_malformed", "The header must be: Authorization: Bearer pdl_live_apikey_…")
+    known = api_keys.find(key.strip())
+    if known is None:
+        raise KeyRefused("invalid_token", "This API key is not known here, or it was revoked.")
+    return known

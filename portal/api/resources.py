@@ -1,0 +1,5 @@
+"""The resources of this door; importing them puts their routes on the blueprint."""
+
+from portal.api import bp, catalog, customers, portal_sessions, subscriptions
+
+__all__ = ["bp", "catalog", "customers", "portal_sessions", "subscriptions"]

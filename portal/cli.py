@@ -1,0 +1,220 @@
+"""The `portal` command. Every subcommand says what it does in `--help`."""
+
+import secrets
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portal import __version__, config, db
+from portal.config import ROOT, ConfigError
+
+
+class _Portal(click.Group):
+    """Settings that are wrong, and refusals, end a command with one clear line instead of a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        from sqlalchemy.exc import DBAPIError
+
+        from portal.errors import Refusal
+
+        try:
+            return super().invoke(context)
+        except ConfigError as wrong:
+            raise click.ClickException(str(wrong)) from None
+        except Refusal as refused:
+            raise click.ClickException(refused.detail) from None
+        except DBAPIError as trouble:
+            raise click.ClickException(f"The database does not answer as it should: {trouble.orig}") from None
+
+
+@click.group(cls=_Portal)
+@click.version_option(__version__)
+def main() -> None:
+    """A self-hosted customer self-service portal for subscriptions."""
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    _connect()
+    upgrade()
+    click.echo("The database has the newest schema.", err=True)
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True)
+def serve(port: int, host: str) -> None:
+    """Serve the portal; one log line a request on stderr, ready when /readyz answers 200."""
+    from portal import server
+
+    config.current()
+    server.refuse_taken(host, port)
+    server.serve(host, port)
+
+
+@main.command()
+def worker() -> None:
+    """Carry out what is due: changes, renewals, mails. Any number at once, on any number of machines."""
+    from portal import logs
+    from portal import worker as working
+
+    logs.start()
+    _connect()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    working.run(stop)
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--fresh", is_flag=True, help="Begin again with the demo's first data.")
+def demo(port: int, fresh: bool) -> None:
+    """A seller with real-looking data, server and worker together, a mailbox; prints links to click."""
+    from portal.demo import run
+
+    run.demo(port, fresh)
+
+
+@main.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--shift", is_flag=True, help="Move all instants of the file so that its periods are current.")
+def import_file(file: Path, shift: bool) -> None:
+    """Load customers, addresses, products, prices and subscriptions from JSON in the API's own shapes."""
+    from portal import importing
+
+    _connect()
+    try:
+        with click.progressbar(length=1, label="Importing", file=click.get_text_stream("stderr")) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+            summary = importing.load(file, shift=shift, progress=progress)
+    except importing.ImportRefused as refused:
+        raise click.ClickException("\n".join(map(str, refused.lines))) from None
+    click.echo(str(summary))
+
+
+@main.group("api-key")
+def api_key() -> None:
+    """Make, list and revoke the keys of apps."""
+
+
+@api_key.command("create")
+@click.option("--name", required=True, help="What the key is for.")
+@click.option("--permissions", default="", help="Comma-separated, e.g. subscription.read,customer_portal_session.write")
+@click.option("--all", "everything", is_flag=True, help="Every permission but subscription.cancel_immediately.")
+def create_key(name: str, permissions: str, everything: bool) -> None:
+    """Print a new key, once, alone on stdout."""
+    from portal.domain import api_keys
+
+    granted = [*config.words(permissions), *(api_keys.ALL_BUT_NAMED if everything else ())]
+    if not granted:
+        raise click.ClickException("Name what the key may do: --permissions P,… or --all.")
+    _connect()
+    try:
+        with db.transaction():
+            click.echo(api_keys.create(name, granted))
+    except ValueError as unknown:
+        raise click.ClickException(f"No key was made: {unknown}.") from None
+
+
+@api_key.command("list")
+def list_keys() -> None:
+    """Show each key's id, name, state and permissions; never the key."""
+    from portal.domain import api_keys
+
+    _connect()
+    for key in api_keys.all_keys():
+        state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "valid"
+        click.echo(f"{key.id}  {key.name}  {state}  {','.join(key.permissions)}")
+
+
+@api_key.command("revoke")
+@click.argument("key_id")
+def revoke_key(key_id: str) -> None:
+    """Refuse a key from the next request on."""
+    from portal.domain import api_keys
+
+    _connect()
+    with db.transaction():
+        api_keys.revoke(key_id)
+    click.echo("Revoked.", err=True)
+
+
+@main.group()
+def staff() -> None:
+    """The seller's people."""
+
+
+@staff.command("add")
+@click.argument("email")
+def add_staff(email: str) -> None:
+    """Add somebody who is told what needs a person."""
+    from email_validator import EmailNotValidError, validate_email
+
+    from portal.domain import staff as people
+
+    try:
+        validate_email(email, check_deliverability=False)
+    except EmailNotValidError as wrong:
+        raise click.ClickException(f"Nobody was added: {wrong}") from None
+    _connect()
+    with db.transaction():
+        people.add(email)
+    click.echo(f"{email} is on the staff.", err=True)
+
+
+@main.command()
+@click.argument("customer")
+@click.option("--subscription", help="Open one subscription's page.")
+@click.option("--page", type=click.Choice(["portal", "subscription", "cancel", "keep", "payment"]), default=None)
+def link(customer: str, subscription: str | None, page: str | None) -> None:
+    """Print a fresh link for a customer, alone on stdout; what support sends them."""
+    from portal import links
+    from portal.domain import customers, subscriptions
+
+    _connect()
+    found = customers.get(customer)
+    if subscription is not None:
+        subscriptions.get(subscription, customer_id=found.id)
+    page = page or ("subscription" if subscription else "portal")
+    if (page == "portal") != (subscription is None):
+        raise click.ClickException("The portal takes no --subscription; every other page needs one.")
+    click.echo(links.page_url(page, customer_id=found.id, subscription_id=subscription))
+
+
+@main.command()
+def secret() -> None:
+    """Print a fresh secret for PORTAL_SECRET_KEYS."""
+    click.echo(secrets.token_urlsafe(48))
+
+
+@main.command()
+def settings() -> None:
+    """List every setting with its default and meaning."""
+    from dataclasses import fields
+
+    for each in fields(config.Config):
+        default = each.metadata["default"].replace(str(ROOT) + "/", "")
+        click.echo(f"PORTAL_{each.name.upper()}\n    {each.metadata['meaning']}\n    default: {default or 'none'}")
+
+
+def upgrade() -> None:
+    """Runs the migrations on the connected database."""
+    from alembic import command
+    from alembic.config import Config
+
+    alembic = Config()
+    alembic.set_main_option("script_location", str(ROOT / "migrations"))
+    command.upgrade(alembic, "head")
+
+
+def _connect() -> None:
+    db.connect(config.current().database_url)

@@ -1,0 +1,23 @@
+"""The customer's portal: their subscriptions, their latest payments."""
+
+from flask import render_template
+from flask_login import current_user
+
+from portal.access import customer_required
+from portal.customer import bp
+from portal.domain import subscriptions, transactions
+from portal.domain.browser_sessions import PORTAL
+
+_LATEST = 5
+
+
+@bp.get("")
+@customer_required(PORTAL)
+def overview() -> str:
+    customer = current_user.customer
+    return render_template(
+        "customer/overview.html",
+        customer=customer,
+        subscriptions=subscriptions.of_customer(customer.id),
+        payments=transactions.of_customer(customer.id, _LATEST),
+    )

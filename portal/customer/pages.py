@@ -1,0 +1,27 @@
+"""The pages of this door, one file each; importing them puts their routes on the blueprint."""
+
+from portal.customer import (
+    bp,
+    cancel,
+    keep,
+    link,
+    overview,
+    payments,
+    reason,
+    session,
+    subscription,
+    update_payment_method,
+)
+
+__all__ = [
+    "bp",
+    "cancel",
+    "keep",
+    "link",
+    "overview",
+    "payments",
+    "reason",
+    "session",
+    "subscription",
+    "update_payment_method",
+]

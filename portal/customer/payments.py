@@ -1,0 +1,34 @@
+"""What was paid, and the invoice of each payment."""
+
+from flask import Response, render_template
+from flask_login import current_user
+
+from portal import i18n
+from portal.access import customer_required
+from portal.customer import bp
+from portal.db import session
+from portal.domain import transactions
+from portal.domain.browser_sessions import PORTAL, READ
+from portal.domain.customers import Address
+from portal.errors import ScopeRefused
+
+
+@bp.get("/payments")
+@customer_required(PORTAL)
+def payments() -> str:
+    return render_template("customer/payments.html", payments=transactions.of_customer(current_user.customer.id))
+
+
+@bp.get("/payments/<id>/invoice.pdf")
+@customer_required(READ)
+def invoice(id: str) -> Response:
+    from portal import invoices
+
+    paid = current_user.transaction(id)
+    if not current_user.may(READ, paid.subscription_id):
+        raise ScopeRefused("The link you followed opens another page.")
+    address = session().get(Address, paid.address_id) if paid.address_id else None
+    customer = current_user.customer
+    pdf = invoices.pdf(paid, customer, address, language=i18n.language(), zone=customer.time_zone)
+    name = f"invoice-{paid.invoice_number or paid.id}.pdf"
+    return Response(pdf, mimetype="application/pdf", headers={"Content-Disposition": f'inline; filename="{name}"'})

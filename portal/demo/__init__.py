@@ -1,0 +1,1 @@
+"""A seller with real-looking data, to be clicked through; `portal demo`."""

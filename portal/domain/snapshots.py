@@ -1,0 +1,59 @@
+"""Subscriptions read as plain rows, for answers that change nothing: two statements, however many there are.
+
+The rows have the attribute names of the mapped classes, so that `shapes` takes either.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from portal.db import session
+from portal.domain.catalog import Price, Product
+from portal.domain.subscriptions import Subscription, SubscriptionItem
+from portal.errors import NotFound
+
+_SUBSCRIPTION = Subscription.__table__
+_ITEM, _PRICE, _PRODUCT = SubscriptionItem.__table__, Price.__table__, Product.__table__
+_ITEMS = (
+    select(
+        _ITEM, *(c.label(f"price__{c.name}") for c in _PRICE.c), *(c.label(f"product__{c.name}") for c in _PRODUCT.c)
+    )
+    .join(_PRICE, _PRICE.c.id == _ITEM.c.price_id)
+    .join(_PRODUCT, _PRODUCT.c.id == _PRICE.c.product_id)
+    .order_by(_ITEM.c.subscription_id, _ITEM.c.position)
+)
+_NAMES = [tuple(c.name for c in table.c) for table in (_ITEM, _PRICE, _PRODUCT)]
+
+
+def get(subscription_id: str) -> Any:
+    """Raises NotFound."""
+    found = read(select(Subscription).where(Subscription.id == subscription_id))
+    if not found:
+        raise NotFound("subscription", subscription_id)
+    return found[0]
+
+
+def read(wanted: Select[Any]) -> list[Any]:
+    """The subscriptions of a statement, in its order, each with its items, prices and products."""
+    names = tuple(c.name for c in _SUBSCRIPTION.c)
+    rows = session().execute(wanted.with_only_columns(*_SUBSCRIPTION.c)).all()
+    items = _items_of([row.id for row in rows])
+    return [SimpleNamespace(**dict(zip(names, row, strict=True)), items=items[row.id]) for row in rows]
+
+
+def _items_of(subscription_ids: Sequence[str]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
+    catalog: dict[str, Any] = {}
+    first, second = len(_NAMES[0]), len(_NAMES[0]) + len(_NAMES[1])
+    for row in session().execute(_ITEMS.where(_ITEM.c.subscription_id.in_(subscription_ids))):
+        item = SimpleNamespace(**dict(zip(_NAMES[0], row[:first], strict=True)))
+        if item.price_id not in catalog:
+            price = SimpleNamespace(**dict(zip(_NAMES[1], row[first:second], strict=True)))
+            price.product = SimpleNamespace(**dict(zip(_NAMES[2], row[second:], strict=True)))
+            catalog[item.price_id] = price
+        item.price = catalog[item.price_id]
+        found[item.subscription_id].append(item)
+    return found

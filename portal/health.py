@@ -1,0 +1,56 @@
+"""What the operator asks: does it live, can it work, what waits."""
+
+import hmac
+
+from flask import Flask, Response, request
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from sqlalchemy import func, select, text
+
+from portal import clock, config
+from portal.db import session
+from portal.domain.mails import Mail
+from portal.domain.subscriptions import Subscription
+from portal.errors import NotFound
+
+
+def register(app: Flask) -> None:
+    app.add_url_rule("/healthz", view_func=healthz)
+    app.add_url_rule("/readyz", view_func=readyz)
+    app.add_url_rule("/metrics", view_func=metrics)
+
+
+def healthz() -> Response:
+    """This process answers."""
+    return Response("ok\n", mimetype="text/plain")
+
+
+def readyz() -> Response:
+    """The database answers and has its tables."""
+    session().execute(text("SELECT 1 FROM subscriptions WHERE id = ''"))
+    return Response("ready\n", mimetype="text/plain")
+
+
+def metrics() -> Response:
+    """What waits and for how long, for Prometheus; read from the database, so alike on every machine."""
+    token = config.current().metrics_token
+    if not token or not hmac.compare_digest(request.headers.get("Authorization", ""), f"Bearer {token}"):
+        raise NotFound
+    return Response(generate_latest(_registry()), mimetype="text/plain")
+
+
+def _registry() -> CollectorRegistry:
+    registry, now = CollectorRegistry(), clock.now()
+    due = select(func.min(Subscription.scheduled_effective_at)).where(Subscription.scheduled_effective_at <= now)
+    renewal = select(func.min(Subscription.next_billed_at)).where(Subscription.next_billed_at <= now)
+    waiting = select(func.min(Mail.run_at)).where(Mail.status == "queued", Mail.run_at <= now)
+    for name, oldest, meaning in (
+        ("portal_change_overdue_seconds", due, "age of the oldest scheduled change that is due"),
+        ("portal_renewal_overdue_seconds", renewal, "age of the oldest renewal that is due"),
+        ("portal_mail_overdue_seconds", waiting, "age of the oldest mail that is due"),
+    ):
+        since = session().scalar(oldest)
+        Gauge(name, meaning, registry=registry).set((now - since).total_seconds() if since else 0)
+    mails = Gauge("portal_mails", "mails by status", ["status"], registry=registry)
+    for status, count in session().execute(select(Mail.status, func.count()).group_by(Mail.status)):
+        mails.labels(status).set(count)
+    return registry

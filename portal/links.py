@@ -1,0 +1,72 @@
+"""Addresses of the customer's pages, built from the configured base URL only, never from a request's Host."""
+
+from datetime import datetime, timedelta
+
+from portal import clock, config, tokens
+
+_PATHS = {
+    "portal": "/portal",
+    "subscription": "/portal/subscriptions/{id}",
+    "cancel": "/portal/subscriptions/{id}/cancel",
+    "keep": "/portal/subscriptions/{id}/keep",
+    "payment": "/portal/subscriptions/{id}/update-payment-method",
+}
+
+
+def path(page: str, subscription_id: str | None = None) -> str:
+    """`path("cancel", "sub_…")` → `/portal/subscriptions/sub_…/cancel`."""
+    return _PATHS[page].format(id=subscription_id)
+
+
+def page_of(path: str) -> tuple[str, str | None]:
+    """The page a path leads to, and its subscription; anything else is the portal itself."""
+    parts = path.rstrip("/").split("/")
+    if len(parts) < 4 or parts[:3] != ["", "portal", "subscriptions"]:
+        return "portal", None
+    for page in _PATHS:
+        if page != "portal" and _PATHS[page].format(id=parts[3]) == "/".join(parts):
+            return page, parts[3]
+    return "portal", None
+
+
+def plain_url(page: str, subscription_id: str | None = None) -> str:
+    """A page's address without any power: it leads through sign-in."""
+    return config.current().base_url + path(page, subscription_id)
+
+
+def session_url(
+    page: str, portal_session_id: str, *, expires_at: datetime, issued_at: datetime, subscription_id: str | None = None
+) -> str:
+    """A link of a portal session."""
+    return _with_token(
+        page, subscription_id, tokens.PORTAL_SESSION, portal_session_id, expires_at=expires_at, issued_at=issued_at
+    )
+
+
+def page_url(
+    page: str,
+    *,
+    customer_id: str,
+    subscription_id: str | None = None,
+    lifetime: timedelta | None = None,
+    issued_at: datetime | None = None,
+) -> str:
+    """A direct link for one customer to one page, by default with the lifetime of links in mails."""
+    issued_at = issued_at or clock.now()
+    expires_at = issued_at + (lifetime or config.current().email_link_lifetime)
+    return _with_token(page, subscription_id, tokens.DIRECT, customer_id, expires_at=expires_at, issued_at=issued_at)
+
+
+def sign_in_url(request_id: str, *, expires_at: datetime, issued_at: datetime) -> str:
+    """The link of a sign-in mail."""
+    token = tokens.issue(tokens.SIGN_IN, request_id, page="sign-in", expires_at=expires_at, issued_at=issued_at)
+    return f"{config.current().base_url}/portal/sign-in/confirm?token={token}"
+
+
+def _with_token(
+    page: str, subscription_id: str | None, purpose: str, origin: str, *, expires_at: datetime, issued_at: datetime
+) -> str:
+    token = tokens.issue(
+        purpose, origin, page=page, subscription=subscription_id, expires_at=expires_at, issued_at=issued_at
+    )
+    return f"{plain_url(page, subscription_id)}?token={token}"

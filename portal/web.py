@@ -1,0 +1,133 @@
+"""What every request passes, whichever door it takes: arrival time, request id, headers, log line, error answers."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import orjson
+from flask import Flask, Response, g, make_response, render_template, request
+
+from portal import clock, config, db
+from portal.errors import InvalidRequest, Refusal, refusal_for
+
+log = logging.getLogger("portal.web")
+MOST_BYTES = 1_000_000
+_PAGES = ("/portal", "/console", "/mailbox")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+
+class OneSlash:
+    """Tolerates `//subscriptions`, as the Node SDK sends it for a base URL with a trailing slash."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self.app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ["PATH_INFO"] = "/" + environ.get("PATH_INFO", "").lstrip("/")
+        return self.app(environ, start_response)
+
+
+def register(app: Flask) -> None:
+    app.before_request(_arrive)
+    app.after_request(_leave)
+    app.teardown_appcontext(lambda _error: db.close())
+    app.register_error_handler(Exception, answer)
+
+
+def json(body: Any, status: int = 200) -> Response:
+    """An answer of the API."""
+    return Response(orjson.dumps(body), status, mimetype="application/json")
+
+
+def data(entity: Any, status: int = 200) -> Response:
+    return json({"data": entity, "meta": {"request_id": g.request_id}}, status)
+
+
+def content_security_policy(sources: tuple[str, ...] = ()) -> str:
+    """No inline script or style, nothing from elsewhere, no frame around us; `sources` are a gateway's origins."""
+    gateway = "".join(f" {source}" for source in sources)
+    extra = f"; script-src{gateway}; frame-src{gateway}; connect-src{gateway}" if sources else ""
+    return (
+        f"default-src 'none'; style-src 'self'; img-src 'self'{extra}; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def answer(error: Exception) -> Response:
+    """Any exception as the answer its asker can read: the contract's JSON, or a page with a next step."""
+    refusal = refusal_for(error)
+    if refusal is None or refusal.status >= 500:
+        log.error("request failed", exc_info=error, extra={"request_id": g.get("request_id")})
+    if refusal is None:
+        refusal = InvalidRequest(
+            "internal_error", "Something went wrong on our side. Try again in a minute.", status=500
+        )
+        refusal.type = "api_error"
+    response = _page(refusal) if is_page() else _problem(refusal)
+    if refusal.retry_after:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response
+
+
+def is_page() -> bool:
+    return request.path.startswith(_PAGES)
+
+
+def _arrive() -> None:
+    g.received_at = clock.now()
+    g.request_id = str(uuid.uuid4())
+
+
+def _leave(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if "Content-Security-Policy" not in response.headers:
+        response.headers["Content-Security-Policy"] = content_security_policy()
+    if config.current().secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    response.headers["Request-Id"] = g.get("request_id", "")
+    _log(response)
+    return response
+
+
+def _log(response: Response) -> None:
+    """One line a request, without its query: that is where tokens are."""
+    if request.path.startswith(("/healthz", "/readyz")):
+        return
+    took = (clock.now() - g.received_at).total_seconds() * 1000 if "received_at" in g else 0.0
+    facts = {"method": request.method, "path": request.path[:200], "status": response.status_code}
+    log.info("request", extra={**facts, "ms": round(took, 1), "request_id": g.get("request_id")})
+
+
+def _problem(refusal: Refusal) -> Response:
+    error: dict[str, Any] = {
+        "type": refusal.type,
+        "code": refusal.code,
+        "detail": refusal.detail,
+        "documentation_url": f"{config.current().base_url}/docs/errors#{refusal.code}",
+    }
+    if getattr(refusal, "fields", None):
+        error["errors"] = refusal.fields  # type: ignore[attr-defined]
+    return json({"error": error, "meta": {"request_id": g.request_id}}, refusal.status)
+
+
+def _page(refusal: Refusal) -> Response:
+    html = render_template(
+        "customer/error.html",
+        code=refusal.code,
+        status=refusal.status,
+        refusal=refusal,
+        request_id=g.get("request_id"),
+        again=request.path,
+    )
+    return make_response(html, refusal.status)

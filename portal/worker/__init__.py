@@ -1,0 +1,120 @@
+"""Carries out what is due. Each task claims rows, does them, and says whether there is more.
+
+Any number of workers may run, on any number of machines: PostgreSQL's row locks share the work, SQLite's write lock
+serializes it. Whatever a worker was killed over is still due, and is done by the next.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+import psycopg
+
+from portal import config, db, gateways
+from portal.db import transaction
+from portal.domain import cancellation, pausing, renewal
+from portal.outbox import delivery
+from portal.worker import housekeeping
+
+log = logging.getLogger("portal.worker")
+BATCH = 500
+_POLL_SECONDS = {"sqlite": 0.5, "postgresql": 1.0}
+_AFTER_TROUBLE_SECONDS = 2.0
+
+
+def period_end() -> bool:
+    """Ends the subscriptions whose instant has come."""
+    with transaction():
+        return cancellation.carry_out(BATCH) > 0
+
+
+def pauses() -> bool:
+    with transaction():
+        return pausing.carry_out(BATCH) > 0
+
+
+def renewals() -> bool:
+    with transaction():
+        return renewal.open_due(BATCH // 5) > 0
+
+
+def collections() -> bool:
+    """Makes the next attempt to collect, with transactions of its own around the gateway."""
+    return renewal.collect_next(gateways.current())
+
+
+def reminders() -> bool:
+    with transaction():
+        return renewal.remind_due(BATCH) > 0
+
+
+def mails() -> bool:
+    return bool(delivery.send_due())
+
+
+TASKS: tuple[Callable[[], bool], ...] = (
+    period_end,
+    pauses,
+    renewals,
+    collections,
+    reminders,
+    mails,
+    housekeeping.tidy,
+)
+
+
+def run_until_idle() -> None:
+    """Does everything that is due now; for the demo's data and for tests."""
+    while any(task() for task in TASKS):
+        pass
+    db.close()
+
+
+def run(stop: threading.Event) -> None:
+    """Works until told to stop; what is in hand is finished first."""
+    log.info("worker started", extra={"database": config.current().database_url.split(":", 1)[0]})
+    waker = _Waker()
+    while not stop.is_set():
+        more = False
+        for task in TASKS:
+            more = (not stop.is_set() and _attempt(task, stop)) or more
+        db.close()
+        if not more:
+            waker.wait(stop)
+    log.info("worker stopped")
+
+
+def _attempt(task: Callable[[], bool], stop: threading.Event) -> bool:
+    """Trouble with one task (the database away, a defect) leaves its rows due and the other tasks running."""
+    try:
+        return task()
+    except Exception:
+        log.exception("%s failed; its rows stay due", task.__name__)
+        db.close()
+        stop.wait(_AFTER_TROUBLE_SECONDS)
+        return False
+
+
+class _Waker:
+    """Sleeps until there may be work: a notification from PostgreSQL, or a moment's time."""
+
+    def __init__(self) -> None:
+        self._connection: psycopg.Connection | None = None
+
+    def wait(self, stop: threading.Event) -> None:
+        if not db.is_postgresql():
+            stop.wait(_POLL_SECONDS["sqlite"])
+            return
+        try:
+            for _ in self._listening().notifies(timeout=_POLL_SECONDS["postgresql"], stop_after=1):
+                pass
+        except psycopg.Error:
+            self._connection = None
+            stop.wait(_AFTER_TROUBLE_SECONDS)
+
+    def _listening(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed:
+            url = db.engine().url.set(drivername="postgresql").render_as_string(hide_password=False)
+            self._connection = psycopg.connect(url, autocommit=True)
+            self._connection.execute("LISTEN portal_work")
+        return self._connection

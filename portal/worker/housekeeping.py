@@ -1,0 +1,37 @@
+"""Forgets what nobody needs any more. Events, reasons and transactions stay."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from portal import clock, limits
+from portal.db import session, transaction
+from portal.domain.browser_sessions import BrowserSession, Grant
+from portal.domain.mails import Mail
+from portal.domain.portal_sessions import PortalSession
+from portal.domain.sign_in import SignInRequest
+
+EVERY = timedelta(minutes=10)
+KEEP_LINKS = timedelta(days=90)
+"""Old links lead to a page that mails a fresh one for this long."""
+KEEP_MAILS = timedelta(days=90)
+
+_next: datetime | None = None
+
+
+def tidy() -> bool:
+    """Every ten minutes; there is never more of it."""
+    global _next
+    now = clock.now()
+    if _next is not None and now < _next <= now + EVERY:
+        return False
+    _next = now + EVERY
+    with transaction():
+        over = select(BrowserSession.id).where(BrowserSession.ends_at < now)
+        session().execute(delete(Grant).where(Grant.browser_session_id.in_(over)))
+        session().execute(delete(BrowserSession).where(BrowserSession.ends_at < now))
+        session().execute(delete(SignInRequest).where(SignInRequest.expires_at < now - timedelta(days=1)))
+        session().execute(delete(PortalSession).where(PortalSession.expires_at < now - KEEP_LINKS))
+        session().execute(delete(Mail).where(Mail.status != "queued", Mail.created_at < now - KEEP_MAILS))
+        limits.forget_old()
+    return False
