@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header -p 3.
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3
 
-.PHONY: help setup demo test test-long browser check format bench lock clean
+.PHONY: help setup demo test test-long browser check format bench lock clean messages
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -21,11 +21,11 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
 	@rm -f $@
-	@echo "[1/3] Creating $(VENV) with $$($(PYTHON) -V)"
+	@echo "[1/4] Creating $(VENV) with $$($(PYTHON) -V)"
 	@v='import sys; print(sys.version_info[:3])'; \
 		test "$$($(BIN)/python -c "$$v" 2>/dev/null)" = "$$($(PYTHON) -c "$$v")" || \
 		$(PYTHON) -m venv --clear --without-pip $(VENV)
-	@echo "[2/3] Installing the packages of requirements/dev.txt"
+	@echo "[2/4] Installing the packages of requirements/dev.txt"
 	@set -e; \
 	pip() { \
 		$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
@@ -38,11 +38,13 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt
 		echo "      with pip, which takes a minute or two"; \
 		pip install --require-hashes -r requirements/dev.txt; \
 	fi; \
-	echo "[3/3] Installing the portal itself"; \
+	echo "[3/4] Installing the portal itself"; \
 	if test "$(INSTALLER)" = uv && \
 		$(BIN)/uv pip install -q --offline --python $(BIN)/python --no-build-isolation --no-deps -e . ; then :; else \
 		pip install --no-build-isolation --no-deps -e . ; \
 	fi
+	@echo "[4/4] Compiling, for a quick start"
+	@$(BIN)/python -m compileall -q -j 0 -x '/(tests?|testing|playwright|mypy|mypyc|_pytest)/' $(VENV)/lib >/dev/null 2>&1 || true
 	@touch $@
 	@echo "Ready: $(BIN)/portal"
 
@@ -79,6 +81,13 @@ format: $(STAMP) ## Let ruff fix and format the code
 
 bench: $(STAMP) ## Measure speed on this machine
 	@exec $(BIN)/portal bench
+
+messages: $(STAMP) ## Collect the texts to translate into portal/locale/*.po
+	$(BIN)/pybabel -q extract -F pyproject.toml -k _ -k pgettext:1c,2 --no-location --omit-header -o portal/locale/portal.pot .
+	for language in portal/locale/*.po; do \
+		$(BIN)/pybabel -q update -i portal/locale/portal.pot -o $$language -l $$(basename $$language .po) --no-fuzzy-matching; \
+	done
+	rm portal/locale/portal.pot
 
 lock: $(STAMP) ## Rewrite requirements/ from pyproject.toml (UPGRADE=1 for newer versions)
 	@test -x $(BIN)/uv || $(PYTHON) -m pip --python $(BIN)/python -qq install --require-hashes -r requirements/uv.txt

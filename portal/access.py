@@ -5,11 +5,13 @@ key_required(permission) an operation of the seller API
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
 from flask import Flask, Request, Response, g, redirect, request, url_for
 from flask_login import AnonymousUserMixin, LoginManager, UserMixin, current_user
+from sqlalchemy.exc import DBAPIError
 
 from portal import config
 from portal.db import transaction
@@ -140,7 +142,7 @@ def _visitor(incoming: Request) -> Visitor | None:
     if browser is None:
         return None
     if browser_sessions.is_stale(browser):
-        with transaction():
+        with suppress(DBAPIError), transaction():
             browser_sessions.seen(browser.id)
     return Visitor(browser)
 

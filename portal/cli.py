@@ -2,7 +2,7 @@
 
 import secrets
 import signal
-import threading
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,9 @@ def worker() -> None:
 
     logs.start()
     _connect()
-    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    working.run(stop)
+        signal.signal(number, lambda *_: working.stop())
+    working.run()
 
 
 @main.command()
@@ -89,7 +88,7 @@ def import_file(file: Path, shift: bool) -> None:
 
     _connect()
     try:
-        with click.progressbar(length=1, label="Importing", file=click.get_text_stream("stderr")) as bar:
+        with click.progressbar(length=1, label="Importing", file=sys.stderr) as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.length = total

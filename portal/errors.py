@@ -142,7 +142,7 @@ class Unavailable(Refusal):
 
 def refusal_for(error: Exception) -> Refusal | None:
     """The refusal that an exception stands for; None if it is a defect of ours."""
-    from sqlalchemy.exc import DBAPIError, IntegrityError
+    from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, InternalError, OperationalError
     from sqlalchemy.exc import TimeoutError as PoolTimeout
     from sqlalchemy.orm.exc import StaleDataError
     from werkzeug.exceptions import HTTPException
@@ -151,7 +151,9 @@ def refusal_for(error: Exception) -> Refusal | None:
         return error
     if isinstance(error, StaleDataError | IntegrityError):
         return Changed("It was changed by somebody else at the same moment. Nothing was recorded. Look at it again.")
-    if isinstance(error, DBAPIError | PoolTimeout | OSError):
+    if isinstance(error, DataError):
+        return InvalidRequest("bad_request", "The request has a character that can't be stored. Nothing was changed.")
+    if isinstance(error, OperationalError | InterfaceError | InternalError | PoolTimeout):
         return Unavailable("The database can't be reached or is full. Nothing was recorded. Try again in a minute.")
     if isinstance(error, HTTPException):
         return _from_http(error.code or 500, error.description or "")

@@ -4,6 +4,7 @@ The mails are shown as a mail program would: without scripts, in a frame that is
 links open in the whole window.
 """
 
+import logging
 import os
 import socket
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def start_server(folder: str | Path, port: int = 0) -> Controller:
     kept.mkdir(parents=True, exist_ok=True)
     controller = Controller(_Keeper(kept), hostname="127.0.0.1", port=port or _free_port(), enable_SMTPUTF8=True)
     controller.start()
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's; else it writes down whole mails
     return controller
 
 

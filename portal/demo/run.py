@@ -35,6 +35,7 @@ class Part:
 def demo(port: int, fresh: bool) -> None:
     """Prints what to click and keeps everything running until it is told to stop."""
     server.refuse_taken("127.0.0.1", port)
+    signal.signal(signal.SIGTERM, _stop_on_signal)
     if fresh:
         shutil.rmtree(_HOME, ignore_errors=True)
     (_HOME / "mails").mkdir(parents=True, exist_ok=True)
@@ -48,10 +49,12 @@ def demo(port: int, fresh: bool) -> None:
         _wait_until_ready(parts)
         click.echo(_what_to_click(key))
         _wait_until_stopped(parts)
+    except KeyboardInterrupt:
+        click.echo("\nStopping …")
     finally:
         _stop(parts)
         smtp.stop()
-        click.echo("\nThe demo has stopped.")
+        click.echo("The demo has stopped.")
 
 
 def _environment(port: int, smtp_port: int) -> dict[str, str]:
@@ -121,16 +124,13 @@ def _wait_until_ready(parts: list[Part]) -> None:
 
 
 def _wait_until_stopped(parts: list[Part]) -> None:
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+    while True:
+        _refuse_ended(parts)
+        time.sleep(0.5)
 
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        while True:
-            _refuse_ended(parts)
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        return
+
+def _stop_on_signal(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _refuse_ended(parts: list[Part]) -> None:

@@ -110,7 +110,7 @@ def exhausted(subscription: Subscription) -> None:
 
 def give_reason(subscription: Subscription, *, reason: str | None, comment: str | None, by: Actor) -> None:
     """Keeps why the customer cancelled, beside the cancellation it belongs to. Nothing said, nothing kept."""
-    comment = (comment or "").strip()[:LONGEST_COMMENT] or None
+    comment = (comment or "").replace("\x00", "").strip()[:LONGEST_COMMENT] or None
     scheduled = next((e for e in events.history(subscription.id) if e.transition == "cancellation_scheduled"), None)
     if scheduled is None or (reason is None and comment is None):
         return

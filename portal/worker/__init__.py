@@ -5,7 +5,7 @@ serializes it. Whatever a worker was killed over is still due, and is done by th
 """
 
 import logging
-import threading
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -20,6 +20,7 @@ log = logging.getLogger("portal.worker")
 BATCH = 500
 _POLL_SECONDS = {"sqlite": 0.5, "postgresql": 1.0}
 _AFTER_TROUBLE_SECONDS = 2.0
+_stopping = False
 
 
 def period_end() -> bool:
@@ -49,7 +50,7 @@ def reminders() -> bool:
 
 
 def mails() -> bool:
-    return bool(delivery.send_due())
+    return bool(delivery.send_due(stopping=is_stopping))
 
 
 TASKS: tuple[Callable[[], bool], ...] = (
@@ -70,29 +71,47 @@ def run_until_idle() -> None:
     db.close()
 
 
-def run(stop: threading.Event) -> None:
+def stop() -> None:
+    """Lets `run` finish what is in hand and return; safe to call in a signal handler."""
+    global _stopping
+    _stopping = True
+
+
+def is_stopping() -> bool:
+    return _stopping
+
+
+def run() -> None:
     """Works until told to stop; what is in hand is finished first."""
     log.info("worker started", extra={"database": config.current().database_url.split(":", 1)[0]})
     waker = _Waker()
-    while not stop.is_set():
+    while not is_stopping():
         more = False
         for task in TASKS:
-            more = (not stop.is_set() and _attempt(task, stop)) or more
+            more = (not is_stopping() and _attempt(task)) or more
         db.close()
         if not more:
-            waker.wait(stop)
+            waker.wait()
     log.info("worker stopped")
 
 
-def _attempt(task: Callable[[], bool], stop: threading.Event) -> bool:
+def _attempt(task: Callable[[], bool]) -> bool:
     """Trouble with one task (the database away, a defect) leaves its rows due and the other tasks running."""
     try:
         return task()
     except Exception:
         log.exception("%s failed; its rows stay due", task.__name__)
         db.close()
-        stop.wait(_AFTER_TROUBLE_SECONDS)
+        _rest(_AFTER_TROUBLE_SECONDS)
         return False
+
+
+def _rest(seconds: float) -> None:
+    """Sleeps in short naps, so that a signal to stop is heard."""
+    for _ in range(round(seconds * 10)):
+        if is_stopping():
+            return
+        time.sleep(0.1)
 
 
 class _Waker:
@@ -101,16 +120,16 @@ class _Waker:
     def __init__(self) -> None:
         self._connection: psycopg.Connection | None = None
 
-    def wait(self, stop: threading.Event) -> None:
+    def wait(self) -> None:
         if not db.is_postgresql():
-            stop.wait(_POLL_SECONDS["sqlite"])
+            _rest(_POLL_SECONDS["sqlite"])
             return
         try:
             for _ in self._listening().notifies(timeout=_POLL_SECONDS["postgresql"], stop_after=1):
                 pass
         except psycopg.Error:
             self._connection = None
-            stop.wait(_AFTER_TROUBLE_SECONDS)
+            _rest(_AFTER_TROUBLE_SECONDS)
 
     def _listening(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
