@@ -136,9 +136,11 @@ def app_actor() -> Actor:
 
 def _visitor(incoming: Request) -> Visitor | None:
     cookie = incoming.cookies.get(cookie_name())
-    if not cookie:
+    if not cookie or "visitor_unknown" in g:
         return None
+    g.visitor_unknown = "until the database has answered: the page that says it is away asks again"
     browser = browser_sessions.find(cookie)
+    del g.visitor_unknown
     if browser is None:
         return None
     if browser_sessions.is_stale(browser):

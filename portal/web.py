@@ -13,7 +13,7 @@ from portal.errors import InvalidRequest, Refusal, refusal_for
 
 log = logging.getLogger("portal.web")
 MOST_BYTES = 1_000_000
-_PAGES = ("/portal", "/console", "/mailbox")
+_PAGES = ("/portal/", "/console/", "/mailbox/")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -80,7 +80,8 @@ def answer(error: Exception) -> Response:
 
 
 def is_page() -> bool:
-    return request.path.startswith(_PAGES)
+    """Whether a person is asking, who reads HTML; an app reads JSON."""
+    return f"{request.path}/".startswith(_PAGES)
 
 
 def _arrive() -> None:
@@ -128,6 +129,6 @@ def _page(refusal: Refusal) -> Response:
         status=refusal.status,
         refusal=refusal,
         request_id=g.get("request_id"),
-        again=request.path,
+        again=request.path.removesuffix("/reason").removesuffix("/sign-out"),
     )
     return make_response(html, refusal.status)

@@ -1,6 +1,6 @@
 """Keep a subscription whose cancellation is scheduled: the change of mind."""
 
-from flask import Response, render_template, url_for
+from flask import Response, g, render_template, url_for
 from flask_login import current_user
 
 from portal.access import customer_required
@@ -13,7 +13,9 @@ from portal.domain.browser_sessions import KEEP
 @bp.get("/subscriptions/<id>/keep")
 @customer_required(KEEP)
 def keep(id: str) -> str:
-    return render_template("customer/keep.html", subscription=current_user.subscription(id))
+    subscription = current_user.subscription(id)
+    too_late = subscription.ends_at is not None and g.received_at >= subscription.ends_at
+    return render_template("customer/keep.html", subscription=subscription, too_late=too_late)
 
 
 @bp.post("/subscriptions/<id>/keep")

@@ -1,5 +1,7 @@
 """One subscription: what it is, what comes next, what happened."""
 
+from collections.abc import Callable
+
 from flask import render_template, request
 from flask_login import current_user
 
@@ -7,9 +9,17 @@ from portal.access import customer_required
 from portal.customer import bp
 from portal.domain import cancellation, events, transactions
 from portal.domain.browser_sessions import READ
+from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import OPEN
 
-_BANNERS = {"canceled", "kept", "card_saved", "reason_saved", "ended", "paid"}
+_BANNERS: dict[str, Callable[[Subscription], bool]] = {
+    "canceled": lambda s: s.is_ending,
+    "kept": lambda s: not s.is_ending and s.status != "canceled",
+    "ended": lambda s: s.status == "canceled",
+    "card_saved": lambda s: s.payment_method is not None,
+    "paid": lambda s: s.status != "past_due",
+    "reason_saved": lambda s: True,
+}
 
 
 @bp.get("/subscriptions/<id>")
@@ -17,13 +27,18 @@ _BANNERS = {"canceled", "kept", "card_saved", "reason_saved", "ended", "paid"}
 def subscription(id: str) -> str:
     shown = current_user.subscription(id)
     payments = transactions.of_subscription(id)
-    done = request.args.get("done")
     return render_template(
         "customer/subscription.html",
         subscription=shown,
         payments=payments,
         owed=[each for each in payments if each.status in OPEN],
         history=events.history(id),
-        banner=done if done in _BANNERS else None,
+        banner=_banner(shown),
         reasons=cancellation.REASONS,
     )
+
+
+def _banner(shown: Subscription) -> str | None:
+    """What just happened, if that is still how it stands: the address may be an old one."""
+    done = request.args.get("done", "")
+    return done if done in _BANNERS and _BANNERS[done](shown) else None

@@ -136,6 +136,7 @@ def _end(
     because: str = "",
 ) -> None:
     """Ends subscriptions at an instant, or each at the instant it was scheduled for; one batch, four statements."""
+    indebted = {each.id for each in ending if each.status == "past_due"} if at is None else set()
     for subscription in ending:
         effective = at or subscription.scheduled_effective_at
         subscription.status, subscription.canceled_at = "canceled", effective
@@ -154,7 +155,12 @@ def _end(
         by=by,
     )
     mails.tell_all(
-        ("subscription_ended", subscription, f"ended:{subscription.id}", {"because": because})
+        (
+            "subscription_ended",
+            subscription,
+            f"ended:{subscription.id}",
+            {"because": because, "debt_remains": subscription.id in indebted},
+        )
         for subscription in ending
     )
 

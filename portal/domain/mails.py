@@ -116,6 +116,7 @@ def about(subscription: Any) -> dict[str, Any]:
         "interval": subscription.billing_interval,
         "frequency": subscription.billing_frequency,
         "automatic": subscription.is_automatic,
+        "ending": subscription.is_ending,
         "ends_at": instant(subscription.ends_at),
         "canceled_at": instant(subscription.canceled_at),
         "next_billed_at": instant(subscription.next_billed_at),

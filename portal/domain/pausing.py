@@ -53,7 +53,8 @@ def _pause(subscription: Subscription, *, by: Actor) -> None:
         subscription.schedule(RESUME, at=resume_at, by=by)
     events.record("subscription.updated", subscription, by=by, occurred_at=effective_at)
     events.record("subscription.paused", subscription, by=by, transition="paused", occurred_at=effective_at)
-    mails.tell("paused", subscription, key=f"paused:{subscription.id}:{effective_at:%Y%m%d%H%M%S}")
+    key = f"paused:{subscription.id}:{effective_at:%Y%m%d%H%M%S}"
+    mails.tell("paused", subscription, key=key, resumes_at=resume_at)
 
 
 def _resume(subscription: Subscription, *, by: Actor) -> None:

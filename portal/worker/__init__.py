@@ -1,10 +1,13 @@
 """Carries out what is due. Each task claims rows, does them, and says whether there is more.
 
+Mails have a thread of their own: a mail server that hangs delays no cancellation.
+
 Any number of workers may run, on any number of machines: PostgreSQL's row locks share the work, SQLite's write lock
 serializes it. Whatever a worker was killed over is still due, and is done by the next.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -13,13 +16,15 @@ import psycopg
 from portal import config, db, gateways
 from portal.db import transaction
 from portal.domain import cancellation, pausing, renewal
-from portal.outbox import delivery
+from portal.outbox import delivery, smtp
 from portal.worker import housekeeping
 
 log = logging.getLogger("portal.worker")
 BATCH = 500
 _POLL_SECONDS = {"sqlite": 0.5, "postgresql": 1.0}
 _AFTER_TROUBLE_SECONDS = 2.0
+_LETTER_IN_HAND_SECONDS = 6.0
+"""How long a mail in hand may still take; after that its lease brings it back, as the same message."""
 _stopping = False
 
 
@@ -53,15 +58,10 @@ def mails() -> bool:
     return bool(delivery.send_due(stopping=is_stopping))
 
 
-TASKS: tuple[Callable[[], bool], ...] = (
-    period_end,
-    pauses,
-    renewals,
-    collections,
-    reminders,
-    mails,
-    housekeeping.tidy,
-)
+Task = Callable[[], bool]
+CHANGES: tuple[Task, ...] = (period_end, pauses, renewals, collections, reminders, housekeeping.tidy)
+LETTERS: tuple[Task, ...] = (mails,)
+TASKS = (*CHANGES, *LETTERS)
 
 
 def run_until_idle() -> None:
@@ -83,19 +83,28 @@ def is_stopping() -> bool:
 
 def run() -> None:
     """Works until told to stop; what is in hand is finished first."""
+    if config.current().smtp_url:
+        smtp.place(config.current().smtp_url)
     log.info("worker started", extra={"database": config.current().database_url.split(":", 1)[0]})
+    letters = threading.Thread(target=_loop, args=(LETTERS,), name="letters", daemon=True)
+    letters.start()
+    _loop(CHANGES)
+    letters.join(_LETTER_IN_HAND_SECONDS)
+    log.info("worker stopped")
+
+
+def _loop(tasks: tuple[Task, ...]) -> None:
     waker = _Waker()
     while not is_stopping():
         more = False
-        for task in TASKS:
+        for task in tasks:
             more = (not is_stopping() and _attempt(task)) or more
         db.close()
         if not more:
             waker.wait()
-    log.info("worker stopped")
 
 
-def _attempt(task: Callable[[], bool]) -> bool:
+def _attempt(task: Task) -> bool:
     """Trouble with one task (the database away, a defect) leaves its rows due and the other tasks running."""
     try:
         return task()
