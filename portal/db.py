@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import DateTime, Engine, MetaData, create_engine, event, text
+from sqlalchemy import Connection, DateTime, Engine, MetaData, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -23,6 +23,7 @@ LOCK_TIMEOUT_SECONDS = 8
 """How long a statement waits for another's lock before the request fails with nothing recorded."""
 
 _engines: dict[str, Engine] = {}
+_reading: ContextVar[Connection | None] = ContextVar("reading", default=None)
 _session: ContextVar[Session | None] = ContextVar("session", default=None)
 _in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
 
@@ -38,10 +39,12 @@ class Instant(TypeDecorator[datetime]):
             raise ValueError("an instant needs its time zone")
         return value.astimezone(UTC) if value is not None else None
 
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Any, _coltype: Any) -> Any:
+        """Straight from the driver's value: SQLite gives UTC text, PostgreSQL an aware instant."""
+        parse = datetime.fromisoformat
+        if dialect.name == "sqlite":
+            return lambda value: None if value is None else parse(value + "+00:00")
+        return lambda value: None if value is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
@@ -104,17 +107,28 @@ def session() -> Session:
     """The session in force: inside `transaction()` the transaction's, else one that only reads."""
     current = _session.get()
     if current is None:
-        current = Session(_engines["read"], autoflush=False, expire_on_commit=False)
+        current = Session(connection(), autoflush=False, expire_on_commit=False)
         _session.set(current)
     return current
 
 
+def connection() -> Connection:
+    """The connection in force, for prepared statements: these cost a third of what the session makes of them."""
+    if _in_transaction.get():
+        return session().connection()
+    current = _reading.get()
+    if current is None:
+        current = _engines["read"].connect()
+        _reading.set(current)
+    return current
+
+
 def close() -> None:
-    """Ends the reading session of this request or task."""
-    current = _session.get()
-    if current is not None:
-        current.close()
-        _session.set(None)
+    """Ends the reading session and connection of this request or task."""
+    for current in (_session, _reading):
+        if (opened := current.get()) is not None:
+            opened.close()
+            current.set(None)
 
 
 @contextmanager

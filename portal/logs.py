@@ -24,7 +24,8 @@ class JsonLine(logging.Formatter):
 
 
 def start(level: str = "INFO") -> None:
-    logging.raiseExceptions = False
+    logging.raiseExceptions = logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLine())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
-from flask import Flask, Response, g, make_response, render_template, request
+from flask import Flask, Request, Response, g, make_response, render_template, request
+from flask.sessions import SecureCookieSessionInterface
 
 from portal import clock, config, db
 from portal.errors import InvalidRequest, Refusal, refusal_for
@@ -26,6 +27,21 @@ _HEADERS = {
 }
 
 
+class FormSessions(SecureCookieSessionInterface):
+    """The signed cookie of the forms, opened on pages only; its signer is derived once, not on every request."""
+
+    def __init__(self) -> None:
+        self._signer: Any = None
+
+    def get_signing_serializer(self, app: Flask) -> Any:
+        if self._signer is None:
+            self._signer = super().get_signing_serializer(app)
+        return self._signer
+
+    def open_session(self, app: Flask, request: Request) -> Any:
+        return super().open_session(app, request) if request.path.startswith(_PAGES) else self.session_class()
+
+
 class OneSlash:
     """Tolerates `//subscriptions`, as the Node SDK sends it for a base URL with a trailing slash."""
 
@@ -38,6 +54,7 @@ class OneSlash:
 
 
 def register(app: Flask) -> None:
+    app.session_interface = FormSessions()
     app.before_request(_arrive)
     app.after_request(_leave)
     app.teardown_appcontext(lambda _error: db.close())
@@ -61,6 +78,9 @@ def content_security_policy(sources: tuple[str, ...] = ()) -> str:
         f"default-src 'none'; style-src 'self'; img-src 'self'{extra}; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+_PLAIN_POLICY = content_security_policy()
 
 
 def answer(error: Exception) -> Response:
@@ -90,13 +110,15 @@ def _arrive() -> None:
 
 
 def _leave(response: Response) -> Response:
+    set_already = {name.lower() for name, _ in response.headers}
     for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    if "Content-Security-Policy" not in response.headers:
-        response.headers["Content-Security-Policy"] = content_security_policy()
+        if name.lower() not in set_already:
+            response.headers.add(name, value)
+    if "content-security-policy" not in set_already:
+        response.headers.add("Content-Security-Policy", _PLAIN_POLICY)
     if config.current().secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
-    response.headers["Request-Id"] = g.get("request_id", "")
+    response.headers.add("Request-Id", g.get("request_id", ""))
     _log(response)
     return response
 

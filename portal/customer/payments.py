@@ -3,7 +3,7 @@
 from flask import Response, render_template
 from flask_login import current_user
 
-from portal import i18n
+from portal import i18n, invoices
 from portal.access import customer_required
 from portal.customer import bp
 from portal.db import session
@@ -22,8 +22,6 @@ def payments() -> str:
 @bp.get("/payments/<id>/invoice.pdf")
 @customer_required(READ)
 def invoice(id: str) -> Response:
-    from portal import invoices
-
     paid = current_user.transaction(id)
     if not current_user.may(READ, paid.subscription_id):
         raise ScopeRefused("The link you followed opens another page.")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, select
+from sqlalchemy import JSON, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
-from portal.db import Base, session
+from portal.db import Base, connection, session
 from portal.errors import NotFound
 
 CANCEL_IMMEDIATELY = "subscription.cancel_immediately"
@@ -49,6 +49,12 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
 
+_KEY = ApiKey.__table__
+_VALID = select(_KEY.c.id, _KEY.c.name, _KEY.c.permissions).where(
+    _KEY.c.hash == bindparam("hash"), _KEY.c.revoked_at.is_(None)
+)
+
+
 @dataclass(frozen=True)
 class KnownKey:
     id: str
@@ -79,15 +85,7 @@ def create(name: str, permissions: Iterable[str]) -> str:
 
 def find(text: str) -> KnownKey | None:
     """Whose key this is; None for an unknown or revoked one."""
-    row = (
-        session()
-        .execute(
-            select(ApiKey.id, ApiKey.name, ApiKey.permissions).where(
-                ApiKey.hash == _hash(text), ApiKey.revoked_at.is_(None)
-            )
-        )
-        .first()
-    )
+    row = connection().execute(_VALID, {"hash": _hash(text)}).first()
     return KnownKey(row.id, row.name, frozenset(row.permissions)) if row else None
 
 

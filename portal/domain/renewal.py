@@ -38,7 +38,9 @@ def remind_due(limit: int) -> int:
     for subscription in due:
         subscription.remind_at = None
     mails.tell_all(
-        ("renewal_reminder", s, f"reminder:{s.id}:{s.next_billed_at:%Y%m%d%H%M%S}", {}) for s in due if s.next_billed_at
+        ("renewal_reminder", s, f"reminder:{s.id}:{s.next_billed_at:%Y%m%d%H%M%S}", {})
+        for s in due
+        if s.next_billed_at and s.status in RENEWING
     )
     return len(due)
 

@@ -16,7 +16,7 @@ def of(row: Any) -> dict[str, Any]:
 
 def instant(at: datetime | None) -> str | None:
     """`2024-05-08T10:38:57.979670Z`."""
-    return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z" if at is not None else None
+    return f"{at.isoformat(timespec='microseconds')[:26]}Z" if at is not None else None
 
 
 def customer(row: Any) -> dict[str, Any]:

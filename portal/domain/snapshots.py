@@ -4,13 +4,13 @@ The rows have the attribute names of the mapped classes, so that `shapes` takes 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 
-from portal.db import session
+from portal.db import connection
 from portal.domain.catalog import Price, Product
 from portal.domain.subscriptions import Subscription, SubscriptionItem
 from portal.errors import NotFound
@@ -25,30 +25,33 @@ _ITEMS = (
     .join(_PRODUCT, _PRODUCT.c.id == _PRICE.c.product_id)
     .order_by(_ITEM.c.subscription_id, _ITEM.c.position)
 )
+_ONE = select(_SUBSCRIPTION).where(_SUBSCRIPTION.c.id == bindparam("id"))
+_ITEMS_OF_ONE = _ITEMS.where(_ITEM.c.subscription_id == bindparam("id"))
+_ITEMS_OF_MANY = _ITEMS.where(_ITEM.c.subscription_id.in_(bindparam("ids", expanding=True)))
 _NAMES = [tuple(c.name for c in table.c) for table in (_ITEM, _PRICE, _PRODUCT)]
 
 
 def get(subscription_id: str) -> Any:
     """Raises NotFound."""
-    found = read(select(Subscription).where(Subscription.id == subscription_id))
-    if not found:
+    row = connection().execute(_ONE, {"id": subscription_id}).first()
+    if row is None:
         raise NotFound("subscription", subscription_id)
-    return found[0]
+    items = _items(connection().execute(_ITEMS_OF_ONE, {"id": subscription_id}))
+    return SimpleNamespace(**row._mapping, items=items[row.id])
 
 
 def read(wanted: Select[Any]) -> list[Any]:
     """The subscriptions of a statement, in its order, each with its items, prices and products."""
-    names = tuple(c.name for c in _SUBSCRIPTION.c)
-    rows = session().execute(wanted.with_only_columns(*_SUBSCRIPTION.c)).all()
-    items = _items_of([row.id for row in rows])
-    return [SimpleNamespace(**dict(zip(names, row, strict=True)), items=items[row.id]) for row in rows]
+    rows = connection().execute(wanted.with_only_columns(*_SUBSCRIPTION.c)).all()
+    items = _items(connection().execute(_ITEMS_OF_MANY, {"ids": [row.id for row in rows]}))
+    return [SimpleNamespace(**row._mapping, items=items[row.id]) for row in rows]
 
 
-def _items_of(subscription_ids: Sequence[str]) -> dict[str, list[Any]]:
+def _items(rows: Iterable[Any]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = defaultdict(list)
     catalog: dict[str, Any] = {}
     first, second = len(_NAMES[0]), len(_NAMES[0]) + len(_NAMES[1])
-    for row in session().execute(_ITEMS.where(_ITEM.c.subscription_id.in_(subscription_ids))):
+    for row in rows:
         item = SimpleNamespace(**dict(zip(_NAMES[0], row[:first], strict=True)))
         if item.price_id not in catalog:
             price = SimpleNamespace(**dict(zip(_NAMES[1], row[first:second], strict=True)))

@@ -1,0 +1,48 @@
+"""Databases that live as long as a measurement: a SQLite file, or a PostgreSQL server of the bench's own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from portal import cli, config, db
+from portal.bench import bare, filling
+from portal.bench.serving import environment
+
+KINDS = ("sqlite", "postgresql")
+
+
+@contextmanager
+def filled(kind: str, size: int, folder: Path) -> Iterator[str]:
+    """The URL of a migrated database with so many subscriptions, to which this process is connected."""
+    with _empty(kind, folder) as url:
+        config.use(config.load(environment(url)))
+        db.connect(url)
+        try:
+            cli.upgrade()
+            bare.make_table()
+            label = f"Filling {kind} with {size:,}"
+            with click.progressbar(length=size, label=label, file=click.get_text_stream("stderr")) as bar:
+                filling.fill(size, bar.update)
+            yield url
+        finally:
+            db.disconnect()
+
+
+@contextmanager
+def _empty(kind: str, folder: Path) -> Iterator[str]:
+    if kind == "sqlite":
+        path = folder / "bench.db"
+        try:
+            yield f"sqlite:///{path}"
+        finally:
+            for leftover in folder.glob("bench.db*"):
+                leftover.unlink()
+        return
+    try:
+        from tests.postgres import TemporaryPostgres
+    except ImportError:
+        raise click.ClickException("PostgreSQL is measured in a checkout only, with its tests beside it.") from None
+    with TemporaryPostgres() as server:
+        yield server.create_database("bench")

@@ -1,0 +1,161 @@
+"""An invoice as a PDF: A4, tagged for screen readers (PDF/UA-1), the same bytes for the same transaction.
+
+What stands in it is decided here, how it looks in templates/invoice/invoice.typ. Customers' and products' names reach
+the template as JSON, so they are text whatever they contain.
+"""
+
+import re
+import threading
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+from babel import Locale
+
+from portal import brand, config, i18n
+from portal.domain.customers import Address, Customer
+from portal.domain.transactions import Transaction
+from portal.i18n import gettext as _
+
+if TYPE_CHECKING:
+    import typst
+
+_TEMPLATES = config.ROOT / "templates" / "invoice"
+_BRANDS = {"amex": "American Express", "diners_club": "Diners Club", "jcb": "JCB", "unionpay": "UnionPay"}
+_LONGEST = 200
+_compiling = threading.Lock()
+
+
+def pdf(
+    transaction: Transaction, customer: Customer, address: Address | None = None, *, language: str, zone: str | None
+) -> bytes:
+    """The invoice of a transaction, in a language, with its dates in a time zone (UTC if that is not known)."""
+    with i18n.speaking(language, zone):
+        contents = _contents(transaction, customer, address)
+    inputs = {"invoice": orjson.dumps(contents).decode()}
+    dated = int((transaction.billed_at or transaction.created_at).timestamp())
+    with _compiling:
+        return _compile(inputs, dated)
+
+
+def _compile(inputs: dict[str, str], dated: int) -> bytes:
+    """PDF/UA-1 demands a glyph for every character; a name with others still gets its tagged PDF."""
+    import typst
+
+    try:
+        made = _compiler().compile(sys_inputs=inputs, timestamp=dated, pdf_standards=["ua-1"])
+    except typst.TypstError:
+        made = _compiler().compile(sys_inputs=inputs, timestamp=dated)
+    return cast(bytes, made)
+
+
+@lru_cache
+def _compiler() -> "typst.Compiler":
+    """One for the process, made at the first invoice: before it, nobody pays its memory."""
+    import typst
+
+    return typst.Compiler(str(_TEMPLATES / "invoice.typ"), root=str(_TEMPLATES))
+
+
+def _contents(transaction: Transaction, customer: Customer, address: Address | None) -> dict[str, Any]:
+    number = transaction.invoice_number or transaction.id
+    seller = brand.brand()
+    state, detail = _state(transaction)
+    return _words() | {
+        "language": i18n.language().partition("-")[0],
+        "accent": brand.readable(config.current().brand_accent, on="#ffffff"),
+        "title": _text(_("Invoice %(number)s") % {"number": number}),
+        "seller": _text(seller.name),
+        "seller_address": [_text(line) for line in seller.address],
+        "billed_to": [_text(line) for line in (customer.name, *_address(address)) if line] + [_email(customer.email)],
+        "facts": _facts(transaction, number),
+        "lines": [_line(line, transaction.currency_code) for line in transaction.lines],
+        "total": i18n.amount(transaction.amount, transaction.currency_code),
+        "state": state,
+        "state_detail": detail,
+    }
+
+
+def _words() -> dict[str, Any]:
+    return {
+        "heading": _("Invoice"),
+        "billed_to_label": _("Billed to"),
+        "columns": [_("Description"), _("Quantity"), _("Unit price"), _("Amount")],
+        "total_label": _("Total"),
+        "page_of": _("Page {page} of {pages}"),
+    }
+
+
+def _facts(transaction: Transaction, number: str) -> list[tuple[str, str]]:
+    """Number, dates and period, as terms and their values."""
+    billed = i18n.day(transaction.billed_at or transaction.created_at)
+    facts = [(_("Number"), _text(number)), (_("Billed on"), billed)]
+    if transaction.status == "completed" and transaction.paid_at:
+        facts.append((_("Paid on"), i18n.day(transaction.paid_at)))
+    elif transaction.status != "canceled":
+        facts.append((_("Due on"), billed))
+    first, last = (
+        i18n.day(at).replace(" ", "\u00a0") for at in (transaction.period_starts_at, transaction.period_ends_at)
+    )
+    return [*facts, (_("Period"), f"{first} – {last}")]
+
+
+def _line(line: dict[str, Any], currency: str) -> dict[str, str]:
+    unit = int(line["price"]["unit_price"]["amount"])
+    detail = line["price"]["name"] or line["price"]["description"] or ""
+    return {
+        "product": _text(line["product"]["name"]),
+        "detail": _text(detail),
+        "quantity": str(line["quantity"]),
+        "unit": i18n.amount(unit, currency),
+        "amount": i18n.amount(line["amount"], currency),
+    }
+
+
+def _state(transaction: Transaction) -> tuple[str, str]:
+    """Whether it is paid, in one line, and what belongs to that in another."""
+    total = i18n.amount(transaction.amount, transaction.currency_code)
+    if transaction.status == "completed":
+        card = _card(transaction)
+        return _("Paid"), _("with %(card)s") % {"card": card} if card else ""
+    if transaction.status == "canceled":
+        return _("Canceled"), _("Nothing is to be paid for this invoice.")
+    if transaction.status == "past_due":
+        return _("Open: %(total)s") % {"total": total}, _("The payment did not go through yet.")
+    if transaction.collection_mode == "manual":
+        return _("Open: %(total)s") % {"total": total}, _("Please give the invoice number with your payment.")
+    return _("Open: %(total)s") % {"total": total}, _("The amount is collected from your card.")
+
+
+def _card(transaction: Transaction) -> str:
+    """The card that paid: `Visa •••• 4242`."""
+    for payment in reversed(transaction.payments):
+        card = payment["method_details"]["card"]
+        if payment["status"] == "captured" and card:
+            name = _BRANDS.get(card["type"], card["type"].replace("_", " ").title())
+            return _text(f"{name} •••• {card['last4']}")
+    return ""
+
+
+def _address(address: Address | None) -> list[str]:
+    if address is None:
+        return []
+    town = f"{address.postal_code or ''} {address.city or ''}".strip()
+    if address.region:
+        town = f"{address.city or ''}, {address.region} {address.postal_code or ''}".strip(", ")
+    country = Locale.parse(i18n.language(), sep="-").territories.get(address.country_code, address.country_code)
+    return [line for line in (address.first_line, address.second_line, town, country) if line]
+
+
+def _text(value: str) -> str:
+    """A name as one line that can be set: no control characters, not endless, and long words may be broken."""
+    plain = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in value)
+    plain = re.sub("[\u202a-\u202e\u2066-\u2069]", "", plain)
+    short = plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+    return re.sub(r"\S{25,}", lambda word: "\u200b".join(re.findall(r".{1,12}", word[0])), short)
+
+
+def _email(address: str) -> str:
+    """Copied out of the PDF it must still be the address: only one too long for its line may be broken."""
+    return address if len(address) <= 40 else _text(address)

@@ -1,0 +1,142 @@
+"""Invoices: what stands in them, and what no name can do to them."""
+
+import io
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from portal import invoices
+from portal.domain.customers import Address, Customer
+from portal.domain.transactions import Transaction
+
+BILLED = datetime(2026, 4, 8, 22, 38, 57, tzinfo=UTC)
+AMELIA = Customer(name="Amelia Harper", email="amelia.harper@example.com")
+BOULDER = Address(first_line="48 Hangar Road", city="Boulder", region="CO", postal_code="80301", country_code="US")
+
+
+@pytest.fixture(autouse=True)
+def seller(configure: Callable[..., None]) -> None:
+    configure(brand_name="AeroEdit", brand_address="AeroEdit Ltd|12 Tower Street|VAT GB 123 4567 89")
+
+
+def line(product: str = "AeroEdit Pro", quantity: int = 10, unit: int = 3000) -> dict[str, Any]:
+    price = {"name": "Monthly (per seat)", "description": "Monthly", "unit_price": {"amount": str(unit)}}
+    return {"quantity": quantity, "amount": quantity * unit, "price": price, "product": {"name": product}}
+
+
+def transaction(*lines: dict[str, Any], **fields: Any) -> Transaction:
+    lines = lines or (line(),)
+    card = {"type": "visa", "last4": "4242"}
+    return Transaction(
+        **{
+            "id": "txn_01htymmb3hj0q9fmckjbtrmd73",
+            "status": "completed",
+            "collection_mode": "automatic",
+            "currency_code": "USD",
+            "amount": sum(each["amount"] for each in lines),
+            "lines": list(lines),
+            "payments": [{"status": "captured", "method_details": {"card": card}}],
+            "period_starts_at": BILLED,
+            "period_ends_at": BILLED + timedelta(days=30),
+            "invoice_number": "2026-000042",
+            "billed_at": BILLED,
+            "paid_at": BILLED + timedelta(days=1),
+            "created_at": BILLED,
+        }
+        | fields
+    )
+
+
+def pdf(of: Transaction, customer: Customer = AMELIA, **given: Any) -> bytes:
+    return invoices.pdf(of, customer, BOULDER, **({"language": "en", "zone": None} | given))
+
+
+def read(document: bytes) -> str:
+    """The text of a PDF, as somebody copies it: spaces and lines run together, break opportunities left out."""
+    text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(document)).pages)
+    return re.sub(r"\s+", " ", text.replace("\u200b", ""))
+
+
+def test_an_invoice_says_who_what_when_and_how_much() -> None:
+    text = read(pdf(transaction(line(), line("Analytics addon", 1, 10000))))
+    for said in (
+        *(
+            "AeroEdit",
+            "12 Tower Street",
+            "VAT GB 123 4567 89",
+            "Invoice",
+            "2026-000042",
+            "8 April 2026",
+            "9 April 2026",
+        ),
+        *("Amelia Harper", "48 Hangar Road", "Boulder, CO 80301", "United States", "amelia.harper@example.com"),
+        *("AeroEdit Pro", "Monthly (per seat)", "10", "$30.00", "$300.00", "Analytics addon", "$400.00"),
+        *("Paid", "with Visa •••• 4242", "Page 1 of 1", "8 May 2026"),
+    ):
+        assert said in text
+
+
+def test_dates_and_amounts_are_written_as_in_the_readers_country() -> None:
+    text = read(pdf(transaction(currency_code="EUR"), language="de", zone="Europe/Berlin"))
+    assert "9. April 2026" in text  # 22:38 in UTC is the next day in Berlin
+    assert "300,00 €" in text
+    assert "Vereinigte Staaten" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"status": "past_due", "paid_at": None}, "Open: $300.00"),
+        ({"status": "billed", "paid_at": None, "collection_mode": "manual"}, "Please give the invoice number"),
+        ({"status": "billed", "paid_at": None}, "is collected from your card"),
+        ({"status": "canceled", "paid_at": None}, "Nothing is to be paid"),
+    ],
+)
+def test_an_invoice_that_is_not_paid_says_so(fields: dict[str, Any], said: str) -> None:
+    text = read(pdf(transaction(**fields)))
+    assert said in text
+    assert "Paid" not in text
+
+
+def test_a_free_period_needs_no_card_and_no_address() -> None:
+    free = transaction(line(unit=0), payments=[], invoice_number=None)
+    nobody = Customer(name=None, email="amelia.harper@example.com")
+    text = read(invoices.pdf(free, nobody, language="en", zone="Mars/Olympus"))
+    assert "$0.00" in text
+    assert "txn_01htymmb3hj0q9fmckjbtrmd73" in text
+
+
+def test_an_invoice_is_tagged_for_screen_readers() -> None:
+    document = pdf(transaction())
+    assert document.startswith(b"%PDF-")
+    assert b"pdfuaid" in document
+
+
+def test_the_same_transaction_gives_the_same_bytes() -> None:
+    assert pdf(transaction()) == pdf(transaction())
+    assert pdf(transaction()) != pdf(transaction(invoice_number="2026-000043"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["#strong[x]", "$x^2$ *bold* _it_ `raw`", "<label> @ref \\ // /* */", '"] #panic("x") ["', "https://x.example"],
+)
+def test_markup_in_a_name_stays_text(name: str) -> None:
+    text = read(pdf(transaction(line(name)), Customer(name=name, email="amelia.harper@example.com")))
+    assert text.count(name) == 2
+
+
+@pytest.mark.parametrize("name", ["W" * 500, "😀 🛫", "مرحبا \u202eevil", "名前", "a\x01b\nc", "e\u0301" * 200])
+def test_no_name_breaks_an_invoice(name: str) -> None:
+    document = pdf(transaction(line(name), line(name)), Customer(name=name, email=f"{'a' * 64}@example.com"))
+    assert document.startswith(b"%PDF-")
+
+
+def test_a_hundred_lines_go_on_over_pages_with_their_heading() -> None:
+    text = read(pdf(transaction(*(line(f"Product {n}") for n in range(100)))))
+    assert "Product 99" in text
+    assert text.count("Unit price") == len(re.findall(r"Page \d of", text)) > 1
