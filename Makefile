@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt
 		pip install --no-build-isolation --no-deps -e . ; \
 	fi
 	@echo "[4/4] Compiling, for a quick start"
-	@$(BIN)/python -m compileall -q -j 0 -x '/(tests?|testing|playwright|mypy|mypyc|_pytest)/' $(VENV)/lib >/dev/null 2>&1 || true
+	@$(BIN)/python -m compileall -q -j 0 -x '/(tests?|testing|playwright|mypy|mypyc|_pytest)/' $(VENV)/lib portal >/dev/null 2>&1 || true
 	@touch $@
 	@echo "Ready: $(BIN)/portal"
 

@@ -97,7 +97,7 @@ def customer_required(act: str) -> Callable[[Callable[..., Any]], Callable[..., 
             if not current_user.may(act, path.get("id")):
                 if "id" in path:
                     current_user.subscription(path["id"])
-                if request.method == "GET":
+                if request.method in ("GET", "HEAD"):
                     return redirect(url_for("customer.link_expired", next=request.path), 303)
                 raise ScopeRefused("The link you followed opens another page.")
             return view(**path)

@@ -206,13 +206,19 @@ def settings() -> None:
 
 
 def upgrade() -> None:
-    """Runs the migrations on the connected database."""
+    """Runs the migrations on the connected database, if any is missing."""
+    if db.version() == _newest_version():
+        return
     from alembic import command
     from alembic.config import Config
 
     alembic = Config()
     alembic.set_main_option("script_location", str(ROOT / "migrations"))
     command.upgrade(alembic, "head")
+
+
+def _newest_version() -> str:
+    return max(path.name for path in (ROOT / "migrations" / "versions").glob("*.py")).partition("_")[0]
 
 
 def _connect() -> None:

@@ -5,6 +5,7 @@ ROLLBACK, SQLite holds no lock. Inside, everything is one transaction; on SQLite
 (BEGIN IMMEDIATE), so that a read is never upgraded into a deadlock.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, DateTime, Engine, MetaData, create_engine, event, text
+from sqlalchemy import Connection, DateTime, Engine, MetaData, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 LOCK_TIMEOUT_SECONDS = 8
 """How long a statement waits for another's lock before the request fails with nothing recorded."""
 
+_SHORT_REST_SECONDS = 1.0
 _engines: dict[str, Engine] = {}
 _reading: ContextVar[Connection | None] = ContextVar("reading", default=None)
 _session: ContextVar[Session | None] = ContextVar("session", default=None)
@@ -66,6 +69,7 @@ def connect(url: str) -> None:
     settings: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
+        "hide_parameters": True,
     }
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -80,6 +84,9 @@ def connect(url: str) -> None:
         settings["connect_args"] = {"options": f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_SECONDS}s"}
         _engines["read"] = create_engine(url, isolation_level="AUTOCOMMIT", **settings)
         _engines["write"] = create_engine(url, **settings)
+        for engine in _engines.values():
+            event.listen(engine, "checkin", _note_rest)
+            event.listen(engine, "checkout", _wake)
 
 
 def disconnect() -> None:
@@ -151,6 +158,14 @@ def in_transaction() -> bool:
     return _in_transaction.get()
 
 
+def version() -> str | None:
+    """The newest migration the database has had; None for an empty one."""
+    with _engines["read"].connect() as reading:
+        if not inspect(reading).has_table("alembic_version"):
+            return None
+        return reading.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
 def insert_unless_there(table: Any) -> Any:
     """An INSERT that does nothing if a unique key is taken; `rowcount` tells."""
     insert = postgresql.insert if is_postgresql() else sqlite.insert
@@ -166,6 +181,23 @@ def wake_workers() -> None:
     """Tells listening workers, at commit, that there is something to send (PostgreSQL only)."""
     if is_postgresql():
         session().execute(text("NOTIFY portal_work"))
+
+
+def _note_rest(_connection: Any, record: Any) -> None:
+    record.info["resting_since"] = time.monotonic()
+
+
+def _wake(connection: Any, record: Any, _proxy: Any) -> None:
+    """Asks a connection that rested whether it still lives: a restarted server costs nobody an error.
+
+    Raises DisconnectionError, upon which the pool opens another.
+    """
+    if time.monotonic() - record.info.get("resting_since", 0.0) < _SHORT_REST_SECONDS:
+        return
+    try:
+        _engines["write"].dialect.do_ping(connection)
+    except Exception as gone:
+        raise DisconnectionError from gone
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

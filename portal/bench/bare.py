@@ -1,7 +1,6 @@
-"""The bare Flask view: the least a job needs, on the same engines, in the same server. What the portal is compared to."""
+"""The bare Flask view the portal is compared to: the least a job needs, on the same engines, in the same server."""
 
 import os
-from typing import Any
 
 from flask import Flask, Response
 from sqlalchemy import Column, MetaData, String, Table, insert, select
@@ -23,8 +22,7 @@ def make_table() -> None:
 def bare_app() -> Flask:
     """Two views and nothing else: no session, no log, no headers of its own."""
     app = Flask(__name__, static_folder=None)
-    reading: Any = db.session().get_bind()
-    writing = db.engine()
+    reading, writing = db.session().connection().engine, db.engine()
     db.close()
 
     @app.get("/read/<id>/<int:size>")

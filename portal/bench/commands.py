@@ -1,13 +1,20 @@
 """`portal fill` and `portal bench`."""
 
+import sys
+import tempfile
+from pathlib import Path
+
 import click
 
 from portal import config, db
 
+FULL, QUICK = (1_000, 1_000_000), (1_000, 20_000)
+_REASONS = Path(__file__).with_name("reasons.md")
+
 
 @click.command()
 @click.option("--subscriptions", default=1000, show_default=True, type=click.IntRange(1, 50_000_000))
-@click.option("--yes", is_flag=True, help="Also into a database that holds data of its own.")
+@click.option("--yes", is_flag=True, help="Also in production, or beside data that was not made up.")
 def fill(subscriptions: int, yes: bool) -> None:
     """Fill the database with made-up subscriptions, to rehearse with."""
     from portal.bench import filling
@@ -15,5 +22,34 @@ def fill(subscriptions: int, yes: bool) -> None:
     db.connect(config.current().database_url)
     if not yes and (filling.holds_real_data() or not config.current().development):
         raise click.ClickException("This may be a database with real customers in it; --yes fills it all the same.")
-    with click.progressbar(length=subscriptions, label="Filling", file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(length=subscriptions, label="Filling", file=sys.stderr) as bar:
         filling.fill(subscriptions, bar.update)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="One short run of everything, at 1,000 and 20,000 subscriptions.")
+@click.option("--databases", default="sqlite,postgresql", show_default=True, help="Which to measure.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=config.ROOT / "docs/performance.md")
+def bench(quick: bool, databases: str, output: Path) -> None:
+    """Measure speed on this machine; print the tables and write them to docs/performance.md."""
+    from portal.bench import load, measuring, report
+
+    load.require_wrk()
+    kinds = config.words(databases)
+    plan = (
+        measuring.Plan(kinds, QUICK, rounds=1, seconds=1, due=1_000)
+        if quick
+        else measuring.Plan(kinds, FULL, rounds=3, seconds=2, due=10_000)
+    )
+    figures = []
+    for kind in kinds:
+        for size in plan.sizes:
+            click.echo(f"{kind}, {size:,} subscriptions", err=True)
+            with tempfile.TemporaryDirectory(prefix="portal-bench-") as folder:
+                figures.append(
+                    measuring.measure(plan, kind, size, Path(folder), lambda line: click.echo(line, err=True))
+                )
+    page = report.page(plan, figures, _REASONS.read_text(encoding="utf-8"))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page, encoding="utf-8")
+    click.echo(page)

@@ -1,5 +1,6 @@
 """Databases that live as long as a measurement: a SQLite file, or a PostgreSQL server of the bench's own."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ def filled(kind: str, size: int, folder: Path) -> Iterator[str]:
             cli.upgrade()
             bare.make_table()
             label = f"Filling {kind} with {size:,}"
-            with click.progressbar(length=size, label=label, file=click.get_text_stream("stderr")) as bar:
+            with click.progressbar(length=size, label=label, file=sys.stderr) as bar:
                 filling.fill(size, bar.update)
             yield url
         finally:

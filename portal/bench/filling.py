@@ -24,7 +24,7 @@ def made_already() -> int:
     return int(last[-19:]) + 1 if last else 0
 
 
-def fill(count: int, progress: Callable[[int], object] = lambda done: None) -> None:
+def fill(count: int, progress: Callable[[int], None] = lambda done: None) -> None:
     """Adds so many subscriptions to those made up before, a chunk a transaction; `progress` hears of every chunk."""
     first, maker = made_already(), Maker()
     if first == 0:

@@ -75,7 +75,7 @@ class Workshop:
         client, found = self.app.test_client(), []
         for n in self.numbers[:200]:
             path = f"/customers/{made_id('ctm', customer_of(n))}/portal-sessions"
-            opened = client.post(path, headers=self.key, json={"subscription_ids": [made_id("sub", n)]})
+            opened: Any = client.post(path, headers=self.key, json={"subscription_ids": [made_id("sub", n)]})
             url = urlsplit(opened.json["data"]["urls"]["subscriptions"][0]["cancel_subscription"])
             found.append(http("GET", f"{url.path}?{url.query}"))
         return found

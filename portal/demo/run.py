@@ -18,11 +18,12 @@ from sqlalchemy import func, select
 from portal import cli, config, db, links, server
 from portal.config import ROOT
 from portal.db import session, transaction
-from portal.demo import mailbox, seller
+from portal.demo import mailbox
 from portal.domain import api_keys
 from portal.domain.subscriptions import Subscription
 
 _CUSTOMER, _SUBSCRIPTION = "ctm_01htymkpj07kjy7p5q1vzqpk70", "sub_01htymmb3hj0q9fmckjbtrmd73"
+_LOGO = Path(__file__).parent / "data" / "logo.svg"
 _HOME = ROOT / "instance" / "demo"
 
 
@@ -67,7 +68,7 @@ def _environment(port: int, smtp_port: int) -> dict[str, str]:
         "PORTAL_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
         "PORTAL_MAIL_FROM": "AeroEdit <billing@aeroedit.example>",
         "PORTAL_BRAND_NAME": "AeroEdit",
-        "PORTAL_BRAND_LOGO": str(seller.DATA.parent / "logo.svg"),
+        "PORTAL_BRAND_LOGO": str(_LOGO),
         "PORTAL_BRAND_SUPPORT": "help@aeroedit.example",
         "PORTAL_BRAND_ADDRESS": "AeroEdit|1 Runway Road|Springfield|Tax ID 00-0000000",
         "PORTAL_RETURN_ORIGINS": "https://app.aeroedit.example",
@@ -91,6 +92,8 @@ def _prepare() -> None:
     cli.upgrade()
     if session().scalar(select(func.count()).select_from(Subscription)):
         return
+    from portal.demo import seller
+
     click.echo("Loading the demo's seller …")
     seller.load()
 

@@ -1,0 +1,113 @@
+"""One database's figures: each operation in turn with the bare view, queries, memory, and what falls short profiled."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from portal import create_app
+from portal.bench import carrying, load, profiles, queries
+from portal.bench.carrying import Carried
+from portal.bench.databases import filled
+from portal.bench.load import Figure
+from portal.bench.operations import Operation, Workshop, answer_size, bare_requests
+from portal.bench.queries import Count
+from portal.bench.serving import Server, serving
+
+AIM_READS, AIM_WRITES, AIM_GROWTH, AIM_CARRIED, AIM_MEMORY = 0.6, 0.5, 1.2, 0.25, 120
+Say = Callable[[str], None]
+_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a bench takes: sizes of the databases, runs of each kind, seconds of a run, due cancellations."""
+
+    kinds: tuple[str, ...]
+    sizes: tuple[int, ...]
+    rounds: int
+    seconds: int
+    due: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """An operation and the bare view beside it: medians of the interleaved runs, latencies of the median run."""
+
+    name: str
+    writes: bool
+    size: int
+    own: Figure
+    bare: Figure
+    shares: list[tuple[str, int]] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return self.own.per_second / self.bare.per_second
+
+    @property
+    def aim(self) -> float:
+        return AIM_WRITES if self.writes else AIM_READS
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All figures of one kind of database at one size."""
+
+    kind: str
+    size: int
+    results: list[Result]
+    counts: list[Count]
+    web_memory: float
+    worker_memory: float
+    carried: Carried
+
+
+def measure(plan: Plan, kind: str, size: int, folder: Path, say: Say) -> Measured:
+    with filled(kind, size, folder) as url:
+        app = create_app()
+        workshop = Workshop(app, size)
+        counted = queries.counts(app, workshop)
+        operations = [(each, answer_size(app, each)) for each in workshop.operations()]
+        with serving(url, folder) as server:
+            measured = [_compare(plan, server, each, length, say) for each, length in operations]
+            web_memory = server.memory()
+        by_name = {each.name: each for each, _ in operations}
+        results = [_explained(app, by_name[each.name], each) for each in measured]
+        due = min(plan.due, size)
+        say(f"carry out {due:,} due cancellations")
+        carried = carrying.measure(due, plan.rounds)
+        worker_memory = carrying.worker_memory(due, url, folder)
+    return Measured(kind, size, results, counted, web_memory, worker_memory, carried)
+
+
+def _compare(plan: Plan, server: Server, operation: Operation, size: int, say: Say) -> Result:
+    """The operation and the bare view in turn, after one run that warms both."""
+    bare = bare_requests(operation, size)
+
+    def one(seconds: int) -> tuple[Figure, Figure]:
+        operation.reset()
+        own = load.run(
+            server.port, operation.requests, expected=operation.expected, seconds=seconds, once=operation.once
+        )
+        return own, load.run(server.port, bare, expected=200, seconds=seconds)
+
+    one(_WARM_UP)
+    runs = [one(plan.seconds) for _ in range(plan.rounds)]
+    own, plain = (_middle(each) for each in zip(*runs, strict=True))
+    result = Result(operation.name, operation.writes, size, own, plain)
+    say(f"{operation.name:24} {result.own.per_second:7.0f}/s  bare {result.bare.per_second:7.0f}/s  {result.ratio:.2f}")
+    return result
+
+
+def _middle(runs: Sequence[Figure]) -> Figure:
+    middle = median(each.per_second for each in runs)
+    return min(runs, key=lambda each: abs(each.per_second - middle))
+
+
+def _explained(app: object, operation: Operation, result: Result) -> Result:
+    """A result below its aim, with where its time goes."""
+    if result.ratio >= result.aim:
+        return result
+    found = profiles.shares(app, operation)  # type: ignore[arg-type]
+    return Result(result.name, result.writes, result.size, result.own, result.bare, found)

@@ -1,0 +1,165 @@
+"""The figures as a page of Markdown, which is also what the terminal shows."""
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import date
+
+from portal.bench.load import CONNECTIONS
+from portal.bench.measuring import (
+    AIM_CARRIED,
+    AIM_GROWTH,
+    AIM_MEMORY,
+    AIM_READS,
+    AIM_WRITES,
+    Measured,
+    Plan,
+    Result,
+)
+
+_LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+
+
+def page(plan: Plan, figures: list[Measured], reasons: str) -> str:
+    parts = [_head(plan), _ratios(figures), _growth(figures), _queries(figures), _carried(figures), _memory(figures)]
+    return "\n\n".join([*parts, _profiles(figures), reasons.strip()]).strip() + "\n"
+
+
+def _head(plan: Plan) -> str:
+    sizes = " and ".join(f"{size:,}" for size in plan.sizes)
+    return f"""# Performance
+
+Measured by `make bench` on {date.today():%-d %B %Y}: Python {platform.python_version()}, {os.cpu_count()} cores,
+which load generator, server and database share; databases with {sizes} made-up subscriptions (`portal fill`);
+{plan.rounds} interleaved runs of {plan.seconds} s for each figure, {CONNECTIONS} connections, 2 processes of 2 threads
+as `portal serve` starts them. `portal bench --quick` measures the same in a minute or two, more roughly.
+
+Absolute figures belong to that machine and its other work at that hour. What can be compared is the **ratio**:
+requests per second of the portal to those of a bare Flask view in the same server process on the same database, which
+answers as many bytes and does the least: one row read by its primary key, or one row inserted and committed. The bare
+view has no API key, session, form token, log line or header of its own. Every answer's status is checked.
+
+SQLite writes to the disk at each commit (`synchronous=FULL`). PostgreSQL runs with `fsync=off`, which takes the disk
+out of both sides of a ratio, so that the portal's own work weighs more than it would in production."""
+
+
+def _ratios(figures: list[Measured]) -> str:
+    head = (
+        "database",
+        "subscriptions",
+        "operation",
+        "portal /s",
+        "bare /s",
+        "ratio",
+        "aim",
+        "",
+        "p50 ms",
+        "p99 ms",
+        "bare p99 ms",
+    )
+    rows = [
+        (_LABELS[m.kind], f"{m.size:,}", r.name, f"{r.own.per_second:.0f}", f"{r.bare.per_second:.0f}",
+         f"{r.ratio:.2f}", f"{r.aim:.1f}", _met(r.ratio >= r.aim), *_times(r))
+        for m in figures
+        for r in m.results
+    ]  # fmt: skip
+    return f"## Against a bare view\n\nAim: {AIM_READS} for reads, {AIM_WRITES} for writes.\n\n{_table(head, rows)}"
+
+
+def _times(result: Result) -> tuple[str, str, str]:
+    return f"{result.own.p50:.1f}", f"{result.own.p99:.1f}", f"{result.bare.p99:.1f}"
+
+
+def _growth(figures: list[Measured]) -> str:
+    """The smallest database beside the largest, by ratio, which leaves the machine's other work out."""
+    rows = []
+    for kind in dict.fromkeys(m.kind for m in figures):
+        of_kind = sorted((m for m in figures if m.kind == kind), key=lambda m: m.size)
+        small, large = of_kind[0], of_kind[-1]
+        for few, many in zip(small.results, large.results, strict=True):
+            grown = few.ratio / many.ratio
+            rows.append(
+                (
+                    _LABELS[kind],
+                    few.name,
+                    f"{few.ratio:.2f}",
+                    f"{many.ratio:.2f}",
+                    f"{grown:.2f}×",
+                    _met(grown <= AIM_GROWTH),
+                )
+            )
+    sizes = sorted({m.size for m in figures})
+    head = ("database", "operation", f"ratio at {sizes[0]:,}", f"ratio at {sizes[-1]:,}", "slower by", "")
+    return f"## With the number of subscriptions\n\nAim: within {AIM_GROWTH}×.\n\n{_table(head, rows)}"
+
+
+def _queries(figures: list[Measured]) -> str:
+    counts = figures[0].counts
+    rows = [(c.operation, str(c.with_one), str(c.with_many), _met(c.constant)) for c in counts]
+    table = _table(("operation", "one subscription", "many", "constant"), rows)
+    same = all(m.counts == counts for m in figures)
+    alike = (
+        "The same on both databases and at both sizes."
+        if same
+        else "They differ between the databases: see `portal bench`."
+    )
+    told = "Statements sent to the database by one request of a customer with one subscription, and of one with fifty."
+    return f"## Queries per request\n\n{told} {alike}\n\n{table}"
+
+
+def _carried(figures: list[Measured]) -> str:
+    rows = [
+        (_LABELS[m.kind], f"{m.size:,}", f"{m.carried.rows:,}", f"{m.carried.per_second:.0f}",
+         f"{m.carried.plain_per_second:.0f}", f"{m.carried.ratio:.2f}", _met(m.carried.ratio >= AIM_CARRIED))
+        for m in figures
+    ]  # fmt: skip
+    head = ("database", "subscriptions", "due", "worker /s", "plain SQL /s", "ratio", "")
+    told = (
+        "Due cancellations carried out by one worker, against plain SQL in one transaction that changes the same rows\n"
+        f"and writes the same two events and one mail a row, their JSON built in SQL. Aim: {AIM_CARRIED}."
+    )
+    return f"## Carrying out what is due\n\n{told}\n\n{_table(head, rows)}"
+
+
+def _memory(figures: list[Measured]) -> str:
+    rows = [
+        (_LABELS[m.kind], f"{m.size:,}", f"{m.web_memory:.0f}", f"{m.worker_memory:.0f}",
+         _met(max(m.web_memory, m.worker_memory) < AIM_MEMORY))
+        for m in figures
+    ]  # fmt: skip
+    told = (
+        "MB (proportional set size) of a web process after all the load, and of a worker after the cancellations.\n"
+        f"Aim: under {AIM_MEMORY}."
+    )
+    head = ("database", "subscriptions", "web process", "worker", "")
+    return f"## Memory\n\n{told}\n\n{_table(head, rows)}"
+
+
+def _profiles(figures: list[Measured]) -> str:
+    """Where the time goes in what falls short, at the smallest size."""
+    lines = []
+    for kind in dict.fromkeys(m.kind for m in figures):
+        small = min((m for m in figures if m.kind == kind), key=lambda m: m.size)
+        lines += [f"| {_LABELS[kind]} | {r.name} | {r.ratio:.2f} | {_spoken(r)} |" for r in small.results if r.shares]
+    if not lines:
+        return "## What falls short\n\nNothing."
+    head = "| database | operation | ratio | where the time goes |\n|---|---|---|---|\n"
+    return "## What falls short\n\n" + head + "\n".join(lines)
+
+
+def _spoken(result: Result) -> str:
+    return ", ".join(f"{part} {percent} %" for part, percent in result.shares)
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "**short**"
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """A Markdown table whose columns are aligned, so that it reads as plain text too."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in [head, *rows]
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
