@@ -1,0 +1,141 @@
+"""The `portal` command: what an operator types, and what they read when it can't be done."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+
+from portal import cli, config, db
+from portal.domain.api_keys import CANCEL_IMMEDIATELY
+from tests import people
+from tests.conftest import SETTINGS
+from tests.person import Person
+
+SAFE = {
+    "PORTAL_ENV": "production",
+    "PORTAL_BASE_URL": "https://account.aeroedit.example",
+    "PORTAL_SECRET_KEYS": "k" * 32,
+}
+
+
+def portal(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, list(arguments))
+
+
+@pytest.fixture
+def from_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Settings are read anew, from an environment that has none of ours."""
+    monkeypatch.setattr(config, "_current", None)
+    yield
+    config.use(SETTINGS)
+
+
+def test_a_key_is_printed_alone_and_opens_the_api(app: Flask) -> None:
+    made = portal("api-key", "create", "--name", "shop", "--permissions", "subscription.read")
+    key = made.stdout.strip()
+    assert key.startswith("pdl_live_apikey_")
+    db.connect(config.current().database_url)
+    answer = app.test_client().get("/subscriptions", headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == 200
+    listed = portal("api-key", "list").stdout
+    assert "shop" in listed
+    assert key not in listed
+
+
+def test_a_revoked_key_is_refused_from_the_next_request_on(app: Flask) -> None:
+    key = portal("api-key", "create", "--name", "shop", "--all").stdout.strip()
+    assert portal("api-key", "revoke", key.split("_", 2)[2].rsplit("_", 1)[0]).exit_code == 0
+    answer = app.test_client().get("/subscriptions", headers={"Authorization": f"Bearer {key}"})
+    assert (answer.status_code, answer.json["error"]["code"]) == (403, "invalid_token")
+
+
+def test_all_permissions_leave_out_the_one_that_must_be_named(database: str) -> None:
+    portal("api-key", "create", "--name", "shop", "--all")
+    assert CANCEL_IMMEDIATELY not in portal("api-key", "list").stdout
+    portal("api-key", "create", "--name", "billing", "--permissions", CANCEL_IMMEDIATELY)
+    assert CANCEL_IMMEDIATELY in portal("api-key", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("api-key", "create", "--name", "x", "--permissions", "everything"), "there is no permission everything"),
+        (("api-key", "create", "--name", "x"), "Name what the key may do"),
+        (("api-key", "revoke", "apikey_unknown"), "There is no API key apikey_unknown"),
+        (("link", "ctm_unknown"), "There is no customer ctm_unknown"),
+        (("staff", "add", "not an address"), "Nobody was added"),
+    ],
+)
+def test_what_can_not_be_done_is_said_in_one_line(database: str, arguments: tuple[str, ...], words: str) -> None:
+    refused = portal(*arguments)
+    assert refused.exit_code == 1
+    assert words in refused.output
+    assert "Traceback" not in refused.output
+
+
+def test_a_link_is_printed_alone_and_opens_the_page(app: Flask, person: Person) -> None:
+    who = people.customer()
+    sub = people.subscription(who)
+    link = portal("link", who, "--subscription", sub, "--page", "cancel").stdout.strip()
+    db.connect(config.current().database_url)
+    assert len(link) < 300
+    page = person.open(link)
+    assert (page.status, page.path) == (200, urlsplit(link).path)
+    assert "Cancel AeroEdit Pro" in page
+
+
+def test_no_link_is_made_to_somebody_elses_subscription(database: str) -> None:
+    sub = people.subscription(people.customer("Ben Ode"))
+    refused = portal("link", people.customer(), "--subscription", sub)
+    assert "There is no subscription" in refused.output
+
+
+def test_an_import_that_is_refused_names_the_place_and_changes_nothing(database: str, tmp_path: Path) -> None:
+    file = tmp_path / "customers.json"
+    file.write_text(json.dumps({"customers": [{"id": "ctm_" + "0" * 26, "email": "nobody"}]}))
+    refused = portal("import", str(file))
+    assert refused.exit_code == 1
+    assert "customers[0]" in refused.output
+    assert "email" in refused.output
+
+
+def test_the_settings_are_listed_with_their_meaning(from_environment: None) -> None:
+    listed = portal("settings").stdout
+    assert "PORTAL_BASE_URL\n    what every link begins with" in listed
+
+
+def test_a_printed_secret_is_long_enough() -> None:
+    assert len(portal("secret").stdout.strip()) >= 32
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"PORTAL_SECRET_KEYS": ""}, "PORTAL_SECRET_KEYS is missing"),
+        ({"PORTAL_SECRET_KEYS": "short"}, "under 32 characters"),
+        ({"PORTAL_BASE_URL": "http://account.aeroedit.example"}, "must begin with https://"),
+        ({"PORTAL_BASE_URL": ""}, "PORTAL_BASE_URL must be an origin"),
+        ({"PORTAL_BASE_URL": "https://a.example/portal"}, "without a path"),
+        ({"PORTAL_SESSION_IDLE": "soon"}, "PORTAL_SESSION_IDLE is not usable"),
+        ({"PORTAL_SMTP_URL": "smtp://mail.example"}, "PORTAL_MAIL_FROM is missing"),
+        ({"PORTAL_RETURN_ORIGINS": "https://a.example/path"}, "PORTAL_RETURN_ORIGINS"),
+        ({"PORTAL_BRAND_NAMES": "AeroEdit"}, "PORTAL_BRAND_NAMES is not a setting"),
+        ({"PORTAL_BRAND_ACCENT": "blue"}, "PORTAL_BRAND_ACCENT is not usable"),
+    ],
+)
+def test_an_unsafe_or_mistaken_setting_stops_the_start_with_one_line(changed: dict[str, str], words: str) -> None:
+    config.load(SAFE)
+    with pytest.raises(config.ConfigError, match=words):
+        config.load(SAFE | changed)
+
+
+def test_development_needs_no_setting_at_all() -> None:
+    settings = config.load({"PORTAL_ENV": "development"})
+    assert settings.development
+    assert len(settings.secret_keys[0]) >= 32
+    assert replace(settings, base_url="https://x.example").secure
