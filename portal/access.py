@@ -86,25 +86,33 @@ def take_cookie(response: Response) -> Response:
     return response
 
 
-def customer_required(act: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A view of a customer's own page. A stranger's id is 404 before the link's scope is looked at."""
+def customer_required(act: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A view of a customer's own page, for an act on the subscription of its path (or on the portal).
+
+    A stranger's id is 404 before the link's scope is looked at. Without an act the view looks at the scope itself.
+    """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def guarded(**path: str) -> Any:
             if not current_user.is_authenticated:
                 return redirect(url_for("customer.sign_in", next=request.path), 303)
-            if not current_user.may(act, path.get("id")):
+            if act is not None and not current_user.may(act, path.get("id")):
                 if "id" in path:
                     current_user.subscription(path["id"])
-                if request.method in ("GET", "HEAD"):
-                    return redirect(url_for("customer.link_expired", next=request.path), 303)
-                raise ScopeRefused("The link you followed opens another page.")
+                return outside_link()
             return view(**path)
 
         return guarded
 
     return decorate
+
+
+def outside_link() -> Any:
+    """The known customer's link opens another page: a page offers to mail a link for this one. Raises ScopeRefused."""
+    if request.method not in ("GET", "HEAD"):
+        raise ScopeRefused("The link you followed opens another page.")
+    return redirect(url_for("customer.link_expired", next=request.path), 303)
 
 
 def key_required(permission: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -189,6 +189,18 @@ def link(customer: str, subscription: str | None, page: str | None) -> None:
     click.echo(links.page_url(page, customer_id=found.id, subscription_id=subscription))
 
 
+@main.command("sign-out")
+@click.argument("customer")
+def sign_out(customer: str) -> None:
+    """Sign a customer out everywhere and make every link sent to them so far useless."""
+    from portal.domain import browser_sessions, customers
+
+    _connect()
+    with db.transaction():
+        browser_sessions.end_all_of(customers.get(customer).id)
+    click.echo("Signed out everywhere; links sent before now no longer work.", err=True)
+
+
 @main.command()
 def secret() -> None:
     """Print a fresh secret for PORTAL_SECRET_KEYS."""

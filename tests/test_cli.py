@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 
-from portal import cli, config, db
+from portal import cli, config, db, links
 from portal.domain.api_keys import CANCEL_IMMEDIATELY
 from tests import people
-from tests.conftest import SETTINGS
+from tests.conftest import SETTINGS, Clock
 from tests.person import Person
 
 SAFE = {
@@ -139,3 +139,18 @@ def test_development_needs_no_setting_at_all() -> None:
     assert settings.development
     assert len(settings.secret_keys[0]) >= 32
     assert replace(settings, base_url="https://x.example").secure
+
+
+def test_signing_a_customer_out_ends_their_browsers_and_their_links(
+    app: Flask, person: Person, the_clock: Clock
+) -> None:
+    who = people.customer()
+    link = links.page_url("portal", customer_id=who)
+    person.open(link)
+    the_clock.advance(minutes=1)
+    assert portal("sign-out", who).exit_code == 0
+    db.connect(config.current().database_url)
+    assert person.open("/portal").path == "/portal/sign-in"
+    assert person.open(link).status == 410
+    the_clock.advance(seconds=2)
+    assert person.open(links.page_url("portal", customer_id=who)).path == "/portal"

@@ -47,7 +47,7 @@ def measure(rows: int, rounds: int) -> Carried:
 def worker_memory(rows: int, url: str, folder: Path) -> float:
     """MB of `portal worker` after it has carried out so many cancellations."""
     make_due(rows)
-    started = serving.process(["portal.cli", "worker"], url, folder / "worker.log")
+    started = serving.process(["-c", "from portal.cli import main; main()", "worker"], url, folder / "worker.log")
     try:
         _wait_until_done(started)
         return serving.memory_of(started.pid)

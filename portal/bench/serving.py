@@ -50,7 +50,7 @@ def process(arguments: list[str], url: str, log: Path, port: int = 8000) -> subp
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
     with log.open("ab") as lines:
         return subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [sys.executable, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=lines,
             stderr=lines,
@@ -79,7 +79,7 @@ def serving(url: str, folder: Path) -> Iterator[Server]:
     address = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
     bounded = ["--workers-kill-timeout", "8"]
     started = process(
-        ["granian", *address, *processes, *bounded, "portal.bench.app:app"], url, folder / "server.log", port
+        ["-m", "granian", *address, *processes, *bounded, "portal.bench.app:app"], url, folder / "server.log", port
     )
     try:
         _wait_until_ready(started, port, folder / "server.log")

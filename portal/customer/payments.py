@@ -1,16 +1,17 @@
 """What was paid, and the invoice of each payment."""
 
+from typing import Any
+
 from flask import Response, render_template
 from flask_login import current_user
 
 from portal import i18n, invoices
-from portal.access import customer_required
+from portal.access import customer_required, outside_link
 from portal.customer import bp
 from portal.db import session
 from portal.domain import transactions
 from portal.domain.browser_sessions import PORTAL, READ
 from portal.domain.customers import Address
-from portal.errors import ScopeRefused
 
 
 @bp.get("/payments")
@@ -20,11 +21,11 @@ def payments() -> str:
 
 
 @bp.get("/payments/<id>/invoice.pdf")
-@customer_required(READ)
-def invoice(id: str) -> Response:
+@customer_required(None)
+def invoice(id: str) -> Any:
     paid = current_user.transaction(id)
     if not current_user.may(READ, paid.subscription_id):
-        raise ScopeRefused("The link you followed opens another page.")
+        return outside_link()
     address = session().get(Address, paid.address_id) if paid.address_id else None
     customer = current_user.customer
     pdf = invoices.pdf(paid, customer, address, language=i18n.language(), zone=customer.time_zone)

@@ -8,6 +8,7 @@ The grace is longer than any request may wait for a lock, so whoever cancelled b
 row first (`DOMAIN.md` §3: the row lock decides; who was in time wins).
 """
 
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import select
@@ -19,6 +20,7 @@ from portal.domain.actors import Actor, system
 from portal.domain.payment_methods import PaymentMethod
 from portal.domain.subscriptions import RENEWING, Subscription
 from portal.domain.transactions import Attempt, Transaction
+from portal.errors import PaymentUnderWay
 from portal.gateways import Gateway
 
 
@@ -88,12 +90,14 @@ def begin_period(subscription: Subscription, *, by: Actor) -> Transaction:
 
 def collect_next(gateway: Gateway) -> bool:
     """Makes the next attempt that is due; answers whether there was one."""
-    with transaction():
-        due = transactions.next_due()
-        attempt, customer_id = _claim(due, None) if due else (None, "")
-    if attempt is None:
-        return due is not None
-    _make(attempt, gateway, customer_id, by=system(), scheduled=True)
+    due = transactions.next_due()
+    if due is None:
+        return False
+    with suppress(PaymentUnderWay):
+        with transaction():
+            attempt = _claim(due, None)
+        if attempt is not None:
+            _make(attempt, gateway, by=system(), scheduled=True)
     return True
 
 
@@ -104,21 +108,21 @@ def collect_with(reference: str, transaction_id: str, gateway: Gateway, *, by: A
     """
     while True:
         with transaction():
-            attempt, customer_id = _claim(transaction_id, reference)
+            attempt = _claim(transaction_id, reference)
         if attempt is None:
             return None
-        refusal = _make(attempt, gateway, customer_id, by=by, scheduled=attempt.repeats)
+        refusal = _make(attempt, gateway, by=by, scheduled=attempt.repeats)
         if not attempt.repeats or refusal is None:
             return refusal
 
 
-def _claim(transaction_id: str, reference: str | None) -> tuple[Attempt | None, str]:
-    """The attempt to make and whose it is. The subscription's row is locked first, as everywhere."""
+def _claim(transaction_id: str, reference: str | None) -> Attempt | None:
+    """The attempt to make, if anything is owed. The subscription's row is locked first, as everywhere."""
     subscription = _subscription_of(transaction_id)
-    return transactions.claim(transaction_id, subscription.payment_method, reference), subscription.customer_id
+    return transactions.claim(transaction_id, subscription.payment_method, reference)
 
 
-def _make(attempt: Attempt, gateway: Gateway, customer_id: str, *, by: Actor, scheduled: bool) -> str | None:
+def _make(attempt: Attempt, gateway: Gateway, *, by: Actor, scheduled: bool) -> str | None:
     """Asks the gateway, then writes down what it said."""
     if attempt.amount == 0:
         refusal = None

@@ -186,7 +186,6 @@ def next_due() -> str | None:
         )
         .order_by(Transaction.next_attempt_at)
         .limit(1)
-        .with_for_update(skip_locked=True)
     )
 
 
