@@ -1,6 +1,7 @@
 """Alembic's entry: the database and the tables are the portal's own."""
 
 from alembic import context
+from sqlalchemy import text
 
 from portal import config, db
 from portal.domain import schema
@@ -17,5 +18,7 @@ with db.engine().connect() as connection:
         transaction_per_migration=True,
     )
     with context.begin_transaction():
+        if db.is_postgresql():
+            connection.execute(text("SELECT pg_advisory_xact_lock(7081)"))  # two hosts deployed at once take turns
         context.run_migrations()
     connection.commit()

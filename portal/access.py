@@ -51,7 +51,7 @@ class Visitor(UserMixin):
     @property
     def return_url(self) -> str | None:
         """Where the app wanted this customer back, by the newest link that said so."""
-        return next((grant.return_url for grant in reversed(self.browser.grants) if grant.return_url), None)
+        return next((grant.return_url for grant in reversed(self.browser.living_grants) if grant.return_url), None)
 
 
 class Stranger(AnonymousUserMixin):

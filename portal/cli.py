@@ -193,11 +193,13 @@ def link(customer: str, subscription: str | None, page: str | None) -> None:
 @click.argument("customer")
 def sign_out(customer: str) -> None:
     """Sign a customer out everywhere and make every link sent to them so far useless."""
-    from portal.domain import browser_sessions, customers
+    from portal.domain import browser_sessions, customers, sign_in
 
     _connect()
     with db.transaction():
-        browser_sessions.end_all_of(customers.get(customer).id)
+        found = customers.get(customer)
+        browser_sessions.end_all_of(found.id)
+        sign_in.void(found.email)
     click.echo("Signed out everywhere; links sent before now no longer work.", err=True)
 
 

@@ -106,7 +106,7 @@ class Config:
     gateway: str = _setting("sandbox", "who moves the money", one_of("sandbox"))
     renewal_lock: timedelta = _setting("30m", "apps can't change a subscription this close to its billing", duration)
     renewal_grace: timedelta = _setting(
-        "30s", "a renewal waits this long, so that who cancelled in time is in time", duration
+        "30s", "a renewal waits this long, so that who canceled in time is in time", duration
     )
     payment_retries: tuple[timedelta, ...] = _setting(
         "1d,3d,5d,7d", "waits between attempts to collect a failed payment", durations
@@ -174,6 +174,8 @@ def _read(setting: Any, environ: Mapping[str, str]) -> Any:
 
 
 def _refuse_unsafe(loaded: Config) -> None:
+    if not loaded.base_url:
+        raise ConfigError("PORTAL_BASE_URL is missing: what links begin with, e.g. https://account.example.com.")
     base = urlsplit(loaded.base_url)
     if base.scheme not in {"http", "https"} or not base.hostname or base.path or base.query:
         raise ConfigError("PORTAL_BASE_URL must be an origin such as https://account.example.com, without a path.")

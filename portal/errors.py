@@ -5,6 +5,7 @@
     ├── InvalidRequest           400   bad_request, invalid_json, invalid_field … (names the fields)
     ├── KeyRefused               403   authentication_missing, authentication_malformed, invalid_token, forbidden
     ├── CustomerAlreadyExists    409
+    ├── EntityArchived           400
     ├── SubscriptionRefusal      400   update_when_canceled, update_when_past_due, locked_pending_changes
     │   └── LockedForRenewal     409   subscription_locked_renewal
     ├── CardRefused              422   the gateway said no
@@ -14,7 +15,7 @@
     ├── Changed                  409   somebody else changed it first
     └── Unavailable              503   the database can't record anything now
 
-Codes and statuses are the contract's (`PADDLE.md` §7). `detail` is for the app's engineer, in English; what a
+Codes and statuses are the contract's (`docs/api.md`). `detail` is for the app's engineer, in English; what a
 customer reads is chosen by `code` in templates/customer/error.html, in their language.
 """
 
@@ -60,6 +61,10 @@ class CustomerAlreadyExists(Refusal):
 
     def __init__(self, existing_id: str) -> None:
         super().__init__(f"customer email conflicts with customer of id {existing_id}")
+
+
+class EntityArchived(Refusal):
+    code = "entity_archived"
 
 
 class SubscriptionRefusal(Refusal):

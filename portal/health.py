@@ -42,11 +42,11 @@ def _registry() -> CollectorRegistry:
     registry, now = CollectorRegistry(), clock.now()
     due = select(func.min(Subscription.scheduled_effective_at)).where(Subscription.scheduled_effective_at <= now)
     renewal = select(func.min(Subscription.next_billed_at)).where(Subscription.next_billed_at <= now)
-    waiting = select(func.min(Mail.run_at)).where(Mail.status == "queued", Mail.run_at <= now)
+    waiting = select(func.min(Mail.created_at)).where(Mail.status == "queued")
     for name, oldest, meaning in (
         ("portal_change_overdue_seconds", due, "age of the oldest scheduled change that is due"),
         ("portal_renewal_overdue_seconds", renewal, "age of the oldest renewal that is due"),
-        ("portal_mail_overdue_seconds", waiting, "age of the oldest mail that is due"),
+        ("portal_mail_overdue_seconds", waiting, "age of the oldest mail that is not sent yet"),
     ):
         since = session().scalar(oldest)
         Gauge(name, meaning, registry=registry).set((now - since).total_seconds() if since else 0)

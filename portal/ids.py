@@ -1,7 +1,7 @@
 """Prefixed ids whose order is the order of their making: `sub_` + 26 characters of `[0-9a-z]`.
 
 The 26 characters are a ULID in lower case: 48 bits of milliseconds, then 80 random bits that
-count upwards within one millisecond, so that event ids ascend (contract: `PADDLE.md` §4).
+count upwards within one millisecond, so that event ids ascend (contract: `docs/api.md`).
 """
 
 import re

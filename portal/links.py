@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from portal import clock, config, tokens
+from portal import clock, config, ids, tokens
 
 _PATHS = {
     "portal": "/portal",
@@ -21,7 +21,7 @@ def path(page: str, subscription_id: str | None = None) -> str:
 def page_of(path: str) -> tuple[str, str | None]:
     """The page a path leads to, and its subscription; anything else is the portal itself."""
     parts = path.rstrip("/").split("/")
-    if len(parts) < 4 or parts[:3] != ["", "portal", "subscriptions"]:
+    if len(parts) < 4 or parts[:3] != ["", "portal", "subscriptions"] or not ids.is_id(parts[3], "sub"):
         return "portal", None
     for page in _PATHS:
         if page != "portal" and _PATHS[page].format(id=parts[3]) == "/".join(parts):

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 from flask import Flask, Request, Response, g, make_response, render_template, request
 from flask.sessions import SecureCookieSessionInterface
+from werkzeug.exceptions import MethodNotAllowed
 
 from portal import clock, config, db
-from portal.errors import InvalidRequest, Refusal, refusal_for
+from portal.errors import InvalidRequest, NotFound, Refusal, refusal_for
 
 log = logging.getLogger("portal.web")
 MOST_BYTES = 1_000_000
@@ -96,6 +97,8 @@ def answer(error: Exception) -> Response:
     response = _page(refusal) if is_page() else _problem(refusal)
     if refusal.retry_after:
         response.headers["Retry-After"] = str(refusal.retry_after)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
 
 
@@ -107,6 +110,8 @@ def is_page() -> bool:
 def _arrive() -> None:
     g.received_at = clock.now()
     g.request_id = str(uuid.uuid4())
+    if "\x00" in request.path:
+        raise NotFound
 
 
 def _leave(response: Response) -> Response:

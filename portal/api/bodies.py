@@ -1,16 +1,17 @@
 """Reading what an app sends: JSON bodies as models, query strings as lists and cursors.
 
-An empty body is `{}`; null is the same as left out, unless a field says otherwise (`PADDLE.md` §2).
+An empty body is `{}`; null is the same as left out, unless a field says otherwise (`docs/api.md`).
 """
 
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from flask import request
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from portal.errors import InvalidRequest
 
+MOST_LEVELS = 64
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -18,15 +19,6 @@ class Body(BaseModel):
     """A body whose unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=10_000)
-
-
-def _without_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain the NUL character")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_without_nul)]
 
 
 def read(model: type[Model]) -> Model:
@@ -40,12 +32,31 @@ def read(model: type[Model]) -> Model:
         raise InvalidRequest("invalid_json", f"The body is not JSON: {wrong}. Nothing was changed.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("bad_request", "The body must be a JSON object. Nothing was changed.")
-    if b"\\u0000" in raw:
-        raise InvalidRequest("bad_request", "The body contains the NUL character. Nothing was changed.")
+    _refuse_unstorable(body)
     try:
         return model.model_validate(body)
     except ValidationError as wrong:
         raise invalid_fields(wrong) from None
+
+
+def _refuse_unstorable(value: Any, depth: int = 0) -> None:
+    """Raises InvalidRequest for what no database takes: the NUL character, or nesting without end."""
+    if depth > MOST_LEVELS:
+        raise InvalidRequest(
+            "bad_request", f"The body is nested deeper than {MOST_LEVELS} levels. Nothing was changed."
+        )
+    if isinstance(value, str) and "\x00" in value:
+        raise InvalidRequest("bad_request", "The body contains the NUL character. Nothing was changed.")
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for each in value:
+            _refuse_unstorable(each, depth + 1)
+
+
+def sent() -> dict[str, Any]:
+    """The body as it came, once it is known to be a JSON object."""
+    return orjson.loads(request.get_data())
 
 
 def invalid_fields(wrong: ValidationError) -> InvalidRequest:

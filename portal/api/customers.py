@@ -8,11 +8,10 @@ from pydantic import AfterValidator, EmailStr, Field
 from portal import i18n, web
 from portal.access import app_actor, key_required
 from portal.api import bodies, bp
-from portal.api.bodies import Text
 from portal.db import session, transaction
 from portal.domain import customers, shapes
 from portal.domain.customers import Address
-from portal.errors import NotFound
+from portal.errors import InvalidRequest, NotFound
 
 
 def _locale(text: str) -> str:
@@ -21,28 +20,38 @@ def _locale(text: str) -> str:
     return text
 
 
-Locale = Annotated[Text, Field(max_length=20), AfterValidator(_locale)]
+Locale = Annotated[str, Field(max_length=20), AfterValidator(_locale)]
 
 
 class NewCustomer(bodies.Body):
     email: EmailStr
-    name: Annotated[Text, Field(max_length=1024)] | None = None
+    name: Annotated[str, Field(max_length=1024)] | None = None
     locale: Locale = "en"
     custom_data: dict[str, Any] | None = None
 
 
 class CustomerUpdate(bodies.Body):
     email: EmailStr = ""
-    name: Annotated[Text, Field(max_length=1024)] | None = None
+    name: Annotated[str, Field(max_length=1024)] | None = None
     locale: Locale = "en"
     status: Literal["active", "archived"] = "active"
     custom_data: dict[str, Any] | None = None
 
 
+def _read(model: type[bodies.Model]) -> bodies.Model:
+    """The body; a wrong address alone has a code of its own."""
+    try:
+        return bodies.read(model)
+    except InvalidRequest as wrong:
+        if [each["field"] for each in wrong.fields or ()] == ["email"] and "email" in bodies.sent():
+            wrong.code, wrong.group = "customer_email_invalid", "customers"
+        raise
+
+
 @bp.post("/customers")
 @key_required("customer.write")
 def create_customer() -> Response:
-    body = bodies.read(NewCustomer)
+    body = _read(NewCustomer)
     with transaction():
         created = customers.create(
             email=body.email, name=body.name, locale=body.locale, custom_data=body.custom_data, by=app_actor()
@@ -59,7 +68,7 @@ def get_customer(id: str) -> Response:
 @bp.patch("/customers/<id>")
 @key_required("customer.write")
 def update_customer(id: str) -> Response:
-    changes = bodies.as_dict(bodies.read(CustomerUpdate))
+    changes = bodies.as_dict(_read(CustomerUpdate))
     with transaction():
         customer = customers.get(id)
         customers.update(customer, changes, by=app_actor())

@@ -1,4 +1,4 @@
-"""Lists by cursor: `after` is the last id of the page before (`PADDLE.md` §3)."""
+"""Lists by cursor: `after` is the last id of the page before (`docs/api.md`)."""
 
 from typing import Any
 

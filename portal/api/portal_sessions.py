@@ -10,7 +10,6 @@ from pydantic import Field
 from portal import config, links, web
 from portal.access import app_actor, key_required
 from portal.api import bodies, bp
-from portal.api.bodies import Text
 from portal.db import session, transaction
 from portal.domain import portal_sessions, shapes
 from portal.domain.portal_sessions import MOST_SUBSCRIPTIONS, PortalSession
@@ -22,8 +21,8 @@ _SHORTEST = timedelta(minutes=1)
 class NewPortalSession(bodies.Body):
     """`lifetime` is in seconds."""
 
-    subscription_ids: Annotated[list[Text], Field(max_length=MOST_SUBSCRIPTIONS)] | None = None
-    return_url: Annotated[Text, Field(max_length=2048)] | None = None
+    subscription_ids: Annotated[list[str], Field(max_length=MOST_SUBSCRIPTIONS)] | None = None
+    return_url: Annotated[str, Field(max_length=2048)] | None = None
     lifetime: Annotated[int, Field(strict=True)] | None = None
 
 

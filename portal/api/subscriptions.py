@@ -9,7 +9,7 @@ from portal import config, links, web
 from portal.access import app_actor, key_required, require
 from portal.api import bodies, bp, lists
 from portal.db import transaction
-from portal.domain import api_keys, cancellation, shapes, snapshots, subscriptions
+from portal.domain import api_keys, cancellation, pausing, shapes, snapshots, subscriptions
 from portal.domain.subscriptions import STATUSES, Subscription, SubscriptionItem
 from portal.errors import SubscriptionRefusal
 
@@ -65,9 +65,14 @@ def update_subscription(id: str) -> Response:
     with transaction():
         subscription = subscriptions.get(id)
         if "scheduled_change" in body.model_fields_set:
-            cancellation.withdraw(subscription, by=app_actor())
+            _remove_scheduled_change(subscription)
         entity = _entity(subscription)
     return web.data(entity)
+
+
+def _remove_scheduled_change(subscription: Subscription) -> None:
+    if not cancellation.withdraw(subscription, by=app_actor()):
+        pausing.withdraw(subscription, by=app_actor())
 
 
 class _ScheduledChangeInvalid(SubscriptionRefusal):

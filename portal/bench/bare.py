@@ -32,6 +32,14 @@ def bare_app() -> Flask:
             row = connection.execute(select(_SUBSCRIPTION).where(_SUBSCRIPTION.c.id == id)).one()
         return Response(row.id.ljust(size), mimetype="application/json")
 
+    @app.get("/list/<after>/<int:size>")
+    def list(after: str, size: int) -> Response:
+        """The fifty rows that follow an id, and an answer of a size."""
+        wanted = select(_SUBSCRIPTION).where(_SUBSCRIPTION.c.id > after).order_by(_SUBSCRIPTION.c.id).limit(50)
+        with reading.connect() as connection:
+            rows = connection.execute(wanted).all()
+        return Response(rows[0].id.ljust(size), mimetype="application/json")
+
     @app.post("/write/<int:size>")
     def write(size: int) -> Response:
         """One insert with its commit, and an answer of a size."""

@@ -37,7 +37,7 @@ def bench(quick: bool, databases: str, output: Path) -> None:
     load.require_wrk()
     kinds = config.words(databases)
     plan = (
-        measuring.Plan(kinds, QUICK, rounds=1, seconds=1, due=1_000)
+        measuring.Plan(kinds, QUICK, rounds=1, seconds=2, due=1_000)
         if quick
         else measuring.Plan(kinds, FULL, rounds=3, seconds=2, due=10_000)
     )

@@ -1,9 +1,11 @@
 """Load by wrk: requests prepared in a file, every answer's status checked."""
 
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +17,13 @@ _SCRIPT = Path(__file__).with_name("load.lua")
 
 @dataclass(frozen=True)
 class Figure:
-    """What one run measured; times in milliseconds."""
+    """What one run measured; times in milliseconds, `cpu` those of the web processes for one request."""
 
     per_second: float
     p50: float
     p99: float
     requests: int
+    cpu: float = 0.0
 
 
 class LoadFailed(Exception):
@@ -32,6 +35,16 @@ def http(method: str, path: str, headers: dict[str, str] | None = None, body: by
     told = {"Host": "127.0.0.1", **(headers or {})} | ({"Content-Length": str(len(body))} if body else {})
     head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+def warm(port: int, requests: Sequence[bytes]) -> None:
+    """Sends a few requests at once and waits for their answers: every process has its templates and statements."""
+    sockets = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in requests]
+    for each, wanted in zip(sockets, requests, strict=True):
+        each.sendall(wanted)
+    for each in sockets:
+        with closing(each):
+            each.recv(1)
 
 
 def run(port: int, requests: Sequence[bytes], *, expected: int, seconds: int, once: bool = False) -> Figure:

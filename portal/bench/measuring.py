@@ -1,7 +1,7 @@
 """One database's figures: each operation in turn with the bare view, queries, memory, and what falls short profiled."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -16,7 +16,7 @@ from portal.bench.serving import Server, serving
 
 AIM_READS, AIM_WRITES, AIM_GROWTH, AIM_CARRIED, AIM_MEMORY = 0.6, 0.5, 1.2, 0.25, 120
 Say = Callable[[str], None]
-_WARM_UP = 2
+WARMING = 8
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Result:
     @property
     def ratio(self) -> float:
         return self.own.per_second / self.bare.per_second
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same by the computing of the web processes, which other work on the machine disturbs less."""
+        return self.bare.cpu / self.own.cpu if self.own.cpu else 0.0
 
     @property
     def aim(self) -> float:
@@ -82,22 +87,24 @@ def measure(plan: Plan, kind: str, size: int, folder: Path, say: Say) -> Measure
 
 
 def _compare(plan: Plan, server: Server, operation: Operation, size: int, say: Say) -> Result:
-    """The operation and the bare view in turn, after one run that warms both."""
+    """The operation and the bare view in turn, once both are warm."""
     bare = bare_requests(operation, size)
-
-    def one(seconds: int) -> tuple[Figure, Figure]:
+    load.warm(server.port, operation.requests[-WARMING:] + bare[:WARMING])
+    runs = []
+    for _ in range(plan.rounds):
         operation.reset()
-        own = load.run(
-            server.port, operation.requests, expected=operation.expected, seconds=seconds, once=operation.once
-        )
-        return own, load.run(server.port, bare, expected=200, seconds=seconds)
-
-    one(_WARM_UP)
-    runs = [one(plan.seconds) for _ in range(plan.rounds)]
+        own = _run(server, operation.requests, plan.seconds, operation.expected, operation.once)
+        runs.append((own, _run(server, bare, plan.seconds)))
     own, plain = (_middle(each) for each in zip(*runs, strict=True))
     result = Result(operation.name, operation.writes, size, own, plain)
-    say(f"{operation.name:24} {result.own.per_second:7.0f}/s  bare {result.bare.per_second:7.0f}/s  {result.ratio:.2f}")
+    say(f"{result.name:24} {own.per_second:7.0f}/s  bare {plain.per_second:7.0f}/s  {result.ratio:.2f}")
     return result
+
+
+def _run(server: Server, requests: list[bytes], seconds: int, expected: int = 200, once: bool = False) -> Figure:
+    before = server.cpu()
+    figure = load.run(server.port, requests, expected=expected, seconds=seconds, once=once)
+    return replace(figure, cpu=1000 * (server.cpu() - before) / figure.requests)
 
 
 def _middle(runs: Sequence[Figure]) -> Figure:
@@ -110,4 +117,4 @@ def _explained(app: object, operation: Operation, result: Result) -> Result:
     if result.ratio >= result.aim:
         return result
     found = profiles.shares(app, operation)  # type: ignore[arg-type]
-    return Result(result.name, result.writes, result.size, result.own, result.bare, found)
+    return replace(result, shares=found)

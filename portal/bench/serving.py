@@ -28,6 +28,11 @@ class Server:
         """MB of the largest web process: its own pages, and its share of what it has in common with the others."""
         return max(memory_of(child.pid) for child in psutil.Process(self.pid).children())
 
+    def cpu(self) -> float:
+        """Seconds the web processes have computed so far."""
+        times = (child.cpu_times() for child in psutil.Process(self.pid).children())
+        return sum(each.user + each.system for each in times)
+
 
 def memory_of(pid: int) -> float:
     """MB a process holds: its proportional set size where the system tells it, else its resident set."""

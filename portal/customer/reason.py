@@ -1,4 +1,4 @@
-"""Why somebody cancelled: asked after the confirmation, answered if they like."""
+"""Why somebody canceled: asked after the confirmation, answered if they like."""
 
 from flask import Response, request, url_for
 from flask_login import current_user
@@ -14,10 +14,10 @@ from portal.domain.browser_sessions import CANCEL
 @customer_required(CANCEL)
 def reason(id: str) -> Response:
     with transaction():
-        cancellation.give_reason(
+        kept = cancellation.give_reason(
             current_user.subscription(id),
             reason=request.form.get("reason"),
             comment=request.form.get("comment"),
             by=current_user.acting(CANCEL, id),
         )
-    return see_other(url_for("customer.subscription", id=id, done="reason_saved", _anchor="done"))
+    return see_other(url_for("customer.subscription", id=id, done="reason_saved" if kept else None, _anchor="done"))

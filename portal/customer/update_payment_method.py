@@ -21,7 +21,11 @@ from portal.web import content_security_policy
 @bp.get("/subscriptions/<id>/update-payment-method")
 @customer_required(PAY)
 def update_payment_method(id: str) -> Response:
-    return _form(_payable(id))
+    """The form; where no card is charged, the subscription's own page, which says how it stands."""
+    try:
+        return _form(_payable(id))
+    except (AlreadyCanceled, NotAutomatic):
+        return see_other(url_for("customer.subscription", id=id))
 
 
 @bp.post("/subscriptions/<id>/update-payment-method")

@@ -70,7 +70,7 @@ def _environment(port: int, smtp_port: int) -> dict[str, str]:
         "PORTAL_BRAND_NAME": "AeroEdit",
         "PORTAL_BRAND_LOGO": str(_LOGO),
         "PORTAL_BRAND_SUPPORT": "help@aeroedit.example",
-        "PORTAL_BRAND_ADDRESS": "AeroEdit|1 Runway Road|Springfield|Tax ID 00-0000000",
+        "PORTAL_BRAND_ADDRESS": "1 Runway Road|Springfield|Tax ID 00-0000000",
         "PORTAL_RETURN_ORIGINS": "https://app.aeroedit.example",
         "PORTAL_DEMO_MAILBOX": str(_HOME / "mails"),
         "PORTAL_WEB_WORKERS": "1",

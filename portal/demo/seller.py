@@ -1,7 +1,7 @@
 """The demo's seller: AeroEdit, its customers, and a life for each subscription up to now.
 
 What the import file can't hold is lived through with the domain's own verbs, the clock set back: paid periods, a
-failed payment, who cancelled.
+failed payment, who canceled.
 """
 
 from collections.abc import Callable

@@ -9,7 +9,7 @@ from portal import clock
 @dataclass(frozen=True)
 class Actor:
     """`kind` is customer, staff, key, system or gateway; `way` is email link, portal session, sign-in, console, API
-    or worker. `received_at` is when the request arrived, before any lock was waited for (`DOMAIN.md` §1)."""
+    or worker. `received_at` is when the request arrived, before any lock was waited for (`docs/rules.md`)."""
 
     kind: str
     id: str

@@ -40,11 +40,16 @@ class BrowserSession(Base):
     customer: Mapped[Customer] = relationship(lazy="joined", innerjoin=True)
     grants: Mapped[list["Grant"]] = relationship(lazy="joined", order_by="Grant.id")
 
+    @property
+    def living_grants(self) -> list["Grant"]:
+        """What was allowed and has not run out, the oldest first."""
+        return [grant for grant in self.grants if grant.ends_at > clock.now()]
+
     def may(self, act: str, subscription_id: str | None = None) -> "Grant | None":
         """The grant that allows an act on a subscription (or on the portal as a whole), the widest first."""
         fitting = [
             grant
-            for grant in self.grants
+            for grant in self.living_grants
             if act in PAGES[grant.page] and grant.subscription_id in (None, subscription_id)
         ]
         return min(fitting, key=lambda grant: grant.subscription_id is not None, default=None)
@@ -62,6 +67,7 @@ class Grant(Base):
     subscription_id: Mapped[str | None]
     page: Mapped[str]
     way: Mapped[str]
+    ends_at: Mapped[datetime]
     return_url: Mapped[str | None]
 
 
@@ -76,7 +82,7 @@ def find(cookie: str) -> BrowserSession | None:
         )
     )
     browser = found.unique().first()
-    return browser if browser is not None and browser.grants and browser.customer.status == "active" else None
+    return browser if browser is not None and browser.living_grants and browser.customer.status == "active" else None
 
 
 def is_stale(browser: BrowserSession) -> bool:
@@ -100,7 +106,8 @@ def begin(
 ) -> str:
     """A new session for a browser that followed a link; answers its cookie.
 
-    What the same customer's earlier session in this browser may do is carried over; the earlier cookie is void.
+    What the same customer's earlier session in this browser may do is carried over, with its end; the earlier cookie
+    is void.
     """
     cookie, now = secrets.token_urlsafe(32), clock.now()
     same = earlier is not None and earlier.customer_id == customer_id
@@ -111,15 +118,22 @@ def begin(
         "way": way,
         "return_url": return_url,
     }
-    carried = [{name: getattr(old, name) for name in grant} for old in earlier.grants] if earlier and same else []
+    errand, ends_at = set(grant.items()), now + config.current().session_longest
+    carried = [
+        {name: getattr(old, name) for name in (*grant, "ends_at")}
+        for old in (earlier.living_grants if earlier and same else ())
+    ]
     session().add(
         BrowserSession(
             id=_hash(cookie),
             customer_id=customer_id,
             created_at=now,
             last_seen_at=now,
-            ends_at=now + config.current().session_longest,
-            grants=[Grant(**each) for each in [*(old for old in carried if old != grant), grant]],
+            ends_at=ends_at,
+            grants=[
+                Grant(**each)
+                for each in [*(old for old in carried if not errand <= set(old.items())), grant | {"ends_at": ends_at}]
+            ],
         )
     )
     if earlier is not None:

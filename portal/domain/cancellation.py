@@ -6,22 +6,19 @@
     app (key)    refused: canceled, past due, change pending,   with permission      refused: canceled, past due,
                  locked for renewal; paused ends at once        (the door checks)    locked for renewal
 
-Each verb is guard → change → record, under the row's lock. Rules: `DOMAIN.md` §2 and §3.
+Each verb is guard → change → record, under the row's lock. Rules: `docs/rules.md`
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from portal import clock, ids
+from portal import clock, db, ids
 from portal.db import session
 from portal.domain import events, mails, staff, subscriptions, transactions
 from portal.domain.actors import Actor, system
-from portal.domain.subscriptions import CANCEL, LIVE, Subscription
+from portal.domain.subscriptions import CANCEL, Subscription
 from portal.errors import (
-    AlreadyCanceled,
     ChangePending,
-    LockedForRenewal,
-    PastDue,
     ScheduledByOthers,
     TooLateToKeep,
 )
@@ -36,8 +33,9 @@ def at_period_end(subscription: Subscription, *, by: Actor) -> None:
     A paused subscription with nothing left to run out ends at once. Raises AlreadyCanceled; for apps also PastDue,
     ChangePending, LockedForRenewal.
     """
-    _refuse_if_canceled(subscription)
-    _refuse_apps(subscription, by)
+    subscription.refuse_if_canceled()
+    subscription.refuse_apps(by)
+    _refuse_apps_while_pending(subscription, by)
     if subscription.is_ending:
         return
     if subscription.has_run_out(by.received_at) or (subscription.status == "paused" and by.kind == "key"):
@@ -55,7 +53,7 @@ def now(subscription: Subscription, *, by: Actor) -> None:
 
     For staff, and for apps whose key may; never for customers. Raises AlreadyCanceled.
     """
-    _refuse_if_canceled(subscription)
+    subscription.refuse_if_canceled()
     if by.kind == "customer":
         raise ValueError("a customer ends a subscription at its period's end only")
     for debt in transactions.open_of(subscription.id):
@@ -69,14 +67,14 @@ def withdraw(subscription: Subscription, *, by: Actor) -> bool:
     Raises AlreadyCanceled; TooLateToKeep once the instant has come; ScheduledByOthers if a customer would undo what
     staff or an app scheduled; for apps also PastDue, LockedForRenewal.
     """
-    _refuse_if_canceled(subscription)
+    subscription.refuse_if_canceled()
     if not subscription.is_ending:
         return False
     if by.kind == "customer" and subscription.scheduled_by != "customer":
         raise ScheduledByOthers("The seller scheduled this end; only they can take it back.")
     if subscription.ends_at is not None and by.received_at >= subscription.ends_at:
         raise TooLateToKeep("The subscription has reached its end. It can't be kept any more.")
-    _refuse_apps(subscription, by, withdrawing=True)
+    subscription.refuse_apps(by)
     subscription.unschedule()
     events.record("subscription.updated", subscription, by=by, transition="cancellation_withdrawn")
     mails.tell("cancellation_withdrawn", subscription, received_at=by.received_at)
@@ -108,24 +106,29 @@ def exhausted(subscription: Subscription) -> None:
     _end((subscription,), at=clock.now(), by=system(), because="payment_failed")
 
 
-def give_reason(subscription: Subscription, *, reason: str | None, comment: str | None, by: Actor) -> None:
-    """Keeps why the customer cancelled, beside the cancellation it belongs to. Nothing said, nothing kept."""
+def give_reason(subscription: Subscription, *, reason: str | None, comment: str | None, by: Actor) -> bool:
+    """Keeps why somebody canceled, beside the cancellation it belongs to; one answer each.
+
+    False: nothing was said, or there is no cancellation it could belong to.
+    """
+    reason = reason if reason in REASONS else None
     comment = (comment or "").replace("\x00", "").strip()[:LONGEST_COMMENT] or None
     scheduled = next((e for e in events.history(subscription.id) if e.transition == "cancellation_scheduled"), None)
     if scheduled is None or (reason is None and comment is None):
-        return
-    session().add(
-        events.CancellationReason(
+        return False
+    session().execute(
+        db.insert_unless_there(events.CancellationReason).values(
             id=ids.new("rsn"),
             subscription_id=subscription.id,
             event_id=scheduled.id,
-            reason=reason if reason in REASONS else None,
+            reason=reason,
             comment=comment,
             actor_kind=by.kind,
             actor_id=by.id,
             given_at=by.received_at,
         )
     )
+    return True
 
 
 def _end(
@@ -165,18 +168,6 @@ def _end(
     )
 
 
-def _refuse_if_canceled(subscription: Subscription) -> None:
-    if subscription.status == "canceled":
-        raise AlreadyCanceled("The subscription is canceled, which is final. Nothing was changed.")
-
-
-def _refuse_apps(subscription: Subscription, by: Actor, *, withdrawing: bool = False) -> None:
-    """The contract's refusals; the biller is protected from apps, not from customers."""
-    if by.kind != "key":
-        return
-    if subscription.status == "past_due":
-        raise PastDue("The subscription is past due. Nothing was changed; collect or cancel its transaction first.")
-    if subscription.scheduled_action and not withdrawing:
+def _refuse_apps_while_pending(subscription: Subscription, by: Actor) -> None:
+    if by.kind == "key" and subscription.scheduled_action:
         raise ChangePending(f"A {subscription.scheduled_action} is scheduled already. Nothing was changed.")
-    if subscription.status in LIVE and subscription.locks_apps_at(by.received_at):
-        raise LockedForRenewal("The next billing is too close to change the subscription. Nothing was changed.")

@@ -1,6 +1,6 @@
 """The outbox and the memory: every change is recorded in the transaction that makes it.
 
-An event carries the whole entity as it is after the change (`PADDLE.md` §8), and who changed it, when, by which
+An event carries the whole entity as it is after the change (`docs/api.md`), and who changed it, when, by which
 way. `transition` names what happened in our own words (`cancellation_scheduled`); the rows that carry one are the
 history that customer and staff see.
 """
@@ -38,14 +38,14 @@ class Event(Base):
 
 
 class CancellationReason(Base):
-    """Why somebody cancelled, if they said so; given after the fact, never erased."""
+    """Why somebody canceled, if they said so; given after the fact, never erased."""
 
     __tablename__ = "cancellation_reasons"
     __table_args__ = (Index(None, "subscription_id", "id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     subscription_id: Mapped[str]
-    event_id: Mapped[str]
+    event_id: Mapped[str] = mapped_column(unique=True)
     reason: Mapped[str | None]
     comment: Mapped[str | None]
     actor_kind: Mapped[str]

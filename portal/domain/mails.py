@@ -1,4 +1,4 @@
-"""Mails to be sent, written in the transaction of the change they tell of (`DOMAIN.md` §4).
+"""Mails to be sent, written in the transaction of the change they tell of (`docs/rules.md`).
 
 A row holds the facts of that moment, in plain values and without any link or token; the worker turns it into text
 and HTML when it sends it (`outbox/emails.py`). `key` is unique: one transition, one mail.

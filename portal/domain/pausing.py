@@ -1,4 +1,4 @@
-"""Pauses that were planned: taking effect, and ending again."""
+"""Pauses that were planned: taking effect, ending again, taken back."""
 
 from portal import clock
 from portal.db import session
@@ -29,6 +29,20 @@ def carry_out(limit: int) -> int:
         else:
             _resume(subscription, by=system())
     return len(due)
+
+
+def withdraw(subscription: Subscription, *, by: Actor) -> bool:
+    """Takes a scheduled pause, or a scheduled resume, back. False: none was scheduled.
+
+    Raises AlreadyCanceled; for apps PastDue, LockedForRenewal.
+    """
+    subscription.refuse_if_canceled()
+    if subscription.scheduled_action not in (PAUSE, RESUME):
+        return False
+    subscription.refuse_apps(by)
+    subscription.unschedule()
+    events.record("subscription.updated", subscription, by=by, transition="pause_withdrawn")
+    return True
 
 
 def exhausted(subscription: Subscription) -> None:

@@ -1,6 +1,6 @@
 """How a customer pays. Of a card only brand, last four digits and expiry are kept."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -44,8 +44,14 @@ class Card:
     reference: str
 
 
-def replace(subscription: Any, card: Card, *, by: Actor) -> PaymentMethod:
-    """Stores a card the gateway accepted and pays this subscription with it from now on."""
+def replace(subscription: Any, card: Card, *, by: Actor) -> Any:
+    """Stores a card the gateway accepted and pays this subscription with it from now on.
+
+    The card that pays it already is stored once: a form sent twice changes nothing the second time.
+    """
+    stored = subscription.payment_method
+    if stored is not None and all(getattr(stored, name) == value for name, value in asdict(card).items()):
+        return stored
     now = clock.now()
     method = PaymentMethod(
         id=ids.new("paymtd"),

@@ -1,4 +1,4 @@
-"""Billing periods, counted from the subscription's anchor (`DOMAIN.md` §1: 31 Jan → 28 Feb → 31 Mar)."""
+"""Billing periods, counted from the subscription's anchor (`docs/rules.md`: 31 Jan → 28 Feb → 31 Mar)."""
 
 from datetime import datetime, timedelta
 

@@ -1,6 +1,6 @@
 """Portal sessions: what an app opened for a customer, and what each page's link allows.
 
-A link is attenuated: it opens one page and allows the acts of its errand, nothing else (`DESIGN.md` §6).
+A link is attenuated: it opens one page and allows the acts of its errand, nothing else (`docs/architecture.md`).
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
 from portal.db import Base, session
-from portal.domain import browser_sessions, subscriptions
+from portal.domain import browser_sessions, customers, subscriptions
 from portal.domain.actors import Actor
-from portal.domain.customers import Customer
-from portal.errors import NotFound
+from portal.errors import EntityArchived, NotFound
 
 MOST_SUBSCRIPTIONS = 25
 
@@ -46,9 +45,12 @@ def open(
     lifetime: timedelta,
     by: Actor,
 ) -> PortalSession:
-    """Opens a session for a customer. Raises NotFound if the customer, or one single subscription, is not theirs."""
-    if session().get(Customer, customer_id) is None:
-        raise NotFound("customer", customer_id)
+    """Opens a session for a customer.
+
+    Raises NotFound if there is no such customer or one single subscription is not theirs; EntityArchived.
+    """
+    if customers.get(customer_id).status != "active":
+        raise EntityArchived(f"The customer {customer_id} is archived. No session was opened.")
     strangers = subscriptions.unknown_among(subscription_ids, customer_id)
     if strangers:
         raise NotFound("subscription", strangers[0])

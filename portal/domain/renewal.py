@@ -4,8 +4,8 @@
     opened     `renewal_grace` after the period's end: the period moves, one transaction is billed
     collected  the gateway is asked outside any transaction: paid; or past due, tried again on schedule, exhausted
 
-The grace is longer than any request may wait for a lock, so whoever cancelled before the period's end holds the
-row first (`DOMAIN.md` §3: the row lock decides; who was in time wins).
+The grace is longer than any request may wait for a lock, so whoever canceled before the period's end holds the
+row first (`docs/rules.md`: the row lock decides; who was in time wins).
 """
 
 from contextlib import suppress

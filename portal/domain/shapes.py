@@ -1,4 +1,4 @@
-"""Rows as the contract's JSON (`PADDLE.md` §5), for answers and for events alike.
+"""Rows as the contract's JSON (`docs/api.md`), for answers and for events alike.
 
 Works on mapped objects and on plain rows with the same attribute names. Adds nothing that is not stored, except
 what the contract derives: an item's next billing is its subscription's.

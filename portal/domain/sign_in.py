@@ -29,15 +29,10 @@ class SignInRequest(Base):
 def request(email: str, *, next_path: str, locale: str, client: str) -> None:
     """Asks for a link; every earlier one for this address is void."""
     now = clock.now()
-    key = customers.email_key(email)
-    session().execute(
-        update(SignInRequest)
-        .where(SignInRequest.email_key == key, SignInRequest.expires_at > now)
-        .values(expires_at=now)
-    )
+    void(email)
     asked = SignInRequest(
         id=ids.new("sil"),
-        email_key=key,
+        email_key=customers.email_key(email),
         next_path=next_path,
         created_at=now,
         expires_at=now + config.current().sign_in_link_lifetime,
@@ -51,6 +46,16 @@ def request(email: str, *, next_path: str, locale: str, client: str) -> None:
         asked_at=now,
         expires_at=asked.expires_at,
         client=client,
+    )
+
+
+def void(email: str) -> None:
+    """Makes every link sent to an address so far useless."""
+    now = clock.now()
+    session().execute(
+        update(SignInRequest)
+        .where(SignInRequest.email_key == customers.email_key(email), SignInRequest.expires_at > now)
+        .values(expires_at=now)
     )
 
 

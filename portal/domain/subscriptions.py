@@ -20,7 +20,7 @@ from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.customers import Customer
 from portal.domain.payment_methods import PaymentMethod
-from portal.errors import NotFound
+from portal.errors import AlreadyCanceled, LockedForRenewal, NotFound, PastDue
 
 CANCEL, PAUSE, RESUME = "cancel", "pause", "resume"
 STATUSES = ("active", "trialing", "past_due", "paused", "canceled")
@@ -120,6 +120,21 @@ class Subscription(Base):
         """Whether it is too close to its billing (or its end) for an app to change it."""
         boundary = self.scheduled_effective_at if self.scheduled_action else self.next_billed_at
         return boundary is not None and instant > boundary - config.current().renewal_lock
+
+    def refuse_if_canceled(self) -> None:
+        """Raises AlreadyCanceled."""
+        if self.status == "canceled":
+            raise AlreadyCanceled("The subscription is canceled, which is final. Nothing was changed.")
+
+    def refuse_apps(self, by: Actor) -> None:
+        """The contract's refusals; they protect the biller from apps, not from customers.
+
+        Raises PastDue, LockedForRenewal.
+        """
+        if by.kind == "key" and self.status == "past_due":
+            raise PastDue("The subscription is past due. Nothing was changed; collect or cancel its transaction first.")
+        if by.kind == "key" and self.status in LIVE and self.locks_apps_at(by.received_at):
+            raise LockedForRenewal("The next billing is too close to change the subscription. Nothing was changed.")
 
     def schedule(self, action: str, *, at: datetime | None, by: Actor, resume_at: datetime | None = None) -> None:
         """Plans a change; no payment is planned while it stands."""

@@ -41,6 +41,15 @@ class Summary:
     payment_methods: int = 0
     days: int = 0
 
+    def __str__(self) -> str:
+        """`Imported 1 customer and 2 subscriptions, moved by 953 days.`"""
+        kinds = {"address": (self.addresses, "addresses")}
+        for one in ("customer", "product", "price", "payment_method", "subscription"):
+            kinds[one.replace("_", " ")] = getattr(self, f"{one}s"), f"{one}s".replace("_", " ")
+        told = [f"{count} {one if count == 1 else many}" for one, (count, many) in kinds.items() if count]
+        moved = f", moved by {self.days} days" if self.days else ""
+        return f"Imported {', '.join(told) or 'nothing'}{moved}."
+
 
 def load(path_or_text: Path | str, *, shift: bool, progress: Progress | None = None) -> Summary:
     """Imports a file, or a text that begins with `{` or `[`. With `shift` its instants move up to the present.

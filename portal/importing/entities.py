@@ -1,4 +1,4 @@
-"""What an entry may hold: the contract's entities (`PADDLE.md` §5), every field typed and bounded.
+"""What an entry may hold: the contract's entities (`docs/api.md`), every field typed and bounded.
 
 Fields that are not stored are passed over, but a name that is nearly a known one is refused as a slip: a
 `sheduled_change` that went unnoticed would be a lost cancellation.

@@ -1,4 +1,4 @@
-"""Fifty identical requests at once: one change, one event, one mail (FAULTS T9)."""
+"""Fifty identical requests at once: one change, one event, one mail (T9)."""
 
 import threading
 from collections import Counter
@@ -37,9 +37,7 @@ def at_once(app: Flask, person: Person, path: str, **fields: str) -> Counter[int
 
 
 @pytest.mark.parametrize(("page", "transition"), [("cancel", "scheduled"), ("keep", "withdrawn")])
-def test_a_form_sent_fifty_times_at_once_acts_once(
-    app: Flask, person: Person, page: str, transition: str
-) -> None:
+def test_a_form_sent_fifty_times_at_once_acts_once(app: Flask, person: Person, page: str, transition: str) -> None:
     sub = visits.subscribed(**(visits.ending() if page == "keep" else {}))
     person.open(email_link(page, sub))
     statuses = at_once(app, person, f"/portal/subscriptions/{sub}/{page}")

@@ -1,8 +1,9 @@
-"""Hostile text in names, reasons, comments and addresses is shown as text and executes nowhere (FAULTS T19)."""
+"""Hostile text in names, reasons, comments and addresses is shown as text and executes nowhere (T19)."""
 
 import html
 import logging
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -34,10 +35,6 @@ HOSTILE = {
 }
 
 
-def text_of(shown: str) -> str:
-    return html.unescape(shown)
-
-
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_names_are_shown_as_text_on_every_page(app: Flask, person: Person, kind: str) -> None:
     text = HOSTILE[kind]
@@ -50,7 +47,7 @@ def test_names_are_shown_as_text_on_every_page(app: Flask, person: Person, kind:
     visits.come_in(person, amelia)
     person.press("Sign out")
     visits.come_in(person, amelia)
-    assert text_of(text).replace("\r", "") in text_of(person.page.html).replace("\r", "")
+    assert text in html.unescape(person.page.html)
     paths = [f"/portal/subscriptions/{sub}{page}" for page in ("", "/cancel", "/keep", "/update-payment-method")]
     for path in ["/portal", "/portal/payments", *paths]:
         shown = person.open(path)
@@ -70,9 +67,11 @@ def test_a_comment_is_kept_as_it_was_written(person: Person, app: Flask, kind: s
     sub = visits.subscribed()
     person.open(email_link("cancel", sub))
     person.press("Cancel at the end of the period")
-    sent = {"csrf_token": person.csrf_token(), "reason": text[:5000], "comment": text.encode("utf-8", "surrogateescape")}
-    answer = person.client.post(f"/portal/subscriptions/{sub}/reason", data=sent)
-    assert answer.status_code in (303, 413)
+    sent = {"csrf_token": person.csrf_token(), "reason": text[:5000], "comment": text}
+    body = "&".join(f"{name}={quote(value.encode('utf-8', 'surrogateescape'))}" for name, value in sent.items())
+    form = "application/x-www-form-urlencoded"
+    answer = person.client.post(f"/portal/subscriptions/{sub}/reason", data=body, content_type=form)
+    assert answer.status_code in (303, 400, 413)
     with transaction():
         kept = session().scalars(select(CancellationReason)).all()
     if kind in HOSTILE:
@@ -87,7 +86,13 @@ def test_hostile_fields_in_every_form_are_no_defect_of_ours(person: Person, app:
     visits.come_in(person, amelia)
     names = ("email", "next", "number", "expiry", "cvc", "reference", "reason", "comment", "agreed", "token", "done")
     texts = [*HOSTILE.values(), "before\x00after", "A" * 100_000, "/portal/subscriptions/\x00", "sub_\x00"]
-    texts += ["/portal/subscriptions/x\r\nSet-Cookie: a=b", "/portal/subscriptions/\ud7ff/cancel", "%00", "\\", "/" * 9999]
+    texts += [
+        "/portal/subscriptions/x\r\nSet-Cookie: a=b",
+        "/portal/subscriptions/\ud7ff/cancel",
+        "%00",
+        "\\",
+        "/" * 9999,
+    ]
     wrong = {}
     rules = [r for r in app.url_map.iter_rules() if r.rule.startswith("/portal") and "sign-out" not in r.rule]
     csrf = person.csrf_token()

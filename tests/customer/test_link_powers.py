@@ -1,4 +1,4 @@
-"""Every kind of token on every page: only the right one opens (FAULTS T2), and no more than its errand (attenuation)."""
+"""Every kind of token on every page: only the right one opens (T2), for its errand alone (attenuation)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

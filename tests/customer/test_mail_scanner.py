@@ -1,4 +1,4 @@
-"""A mail scanner opens the links of a mail before the person does (FAULTS T12)."""
+"""A mail scanner opens the links of a mail before the person does (T12)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How long a browser session lives: idle, at the latest, and whose it is (FAULTS T14)."""
+"""How long a browser session lives: idle, at the latest, and whose it is (T14)."""
 
 from typing import Any
 
@@ -30,9 +30,7 @@ def test_it_ends_after_an_hour_without_a_request(person: Person, amelia: str, th
     assert not is_in(person)
 
 
-def test_every_request_keeps_it_alive_but_for_a_day_at_the_longest(
-    person: Person, amelia: str, the_clock: Any
-) -> None:
+def test_every_request_keeps_it_alive_but_for_a_day_at_the_longest(person: Person, amelia: str, the_clock: Any) -> None:
     visits.come_in(person, amelia)
     for _ in range(47):
         the_clock.advance(minutes=30)
@@ -51,9 +49,7 @@ def test_a_form_sent_after_the_end_changes_nothing(person: Person, amelia: str, 
     assert not visits.is_scheduled(sub)
 
 
-def test_another_link_does_not_prolong_what_an_earlier_one_allowed(
-    person: Person, amelia: str, the_clock: Any
-) -> None:
+def test_another_link_does_not_prolong_what_an_earlier_one_allowed(person: Person, amelia: str, the_clock: Any) -> None:
     """Else a week-old cancel link, followed every hour, would keep the whole portal open for a week."""
     sub = visits.subscribed(amelia)
     visits.come_in(person, amelia)
@@ -76,9 +72,7 @@ def test_the_cookie_changes_with_every_link(person: Person, amelia: str) -> None
         assert session().query(BrowserSession).count() == 1
 
 
-def test_the_cookie_before_a_link_is_worth_nothing_after_it(
-    person: Person, someone_else: Person, amelia: str
-) -> None:
+def test_the_cookie_before_a_link_is_worth_nothing_after_it(person: Person, someone_else: Person, amelia: str) -> None:
     sub = visits.subscribed(amelia)
     person.open(email_link("cancel", sub))
     old = visits.cookie_of(person) or ""

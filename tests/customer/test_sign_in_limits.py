@@ -1,4 +1,4 @@
-"""Sign-in forms are limited per address and per client; a valid link is never limited away (FAULTS T13, T21)."""
+"""Sign-in forms are limited per address and per client; a valid link is never limited away (T13, T21)."""
 
 from typing import Any
 

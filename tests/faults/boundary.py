@@ -4,7 +4,8 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
@@ -39,31 +40,50 @@ class Done:
     outcome: str
 
 
-def begin_together(barrier: Any, begin: Any, story_begins: datetime) -> None:
-    """Everybody's clock says `story_begins` at the same moment."""
-    db.LOCK_TIMEOUT_SECONDS = LOCK_TIMEOUT_SECONDS
-    db.connect(config.current().database_url)
-    with transaction():
-        cancellation.carry_out(0)  # connected and warm
-    db.close()
-    barrier.wait(60)
-    clock.shift(story_begins - datetime.now(UTC) + timedelta(seconds=time.monotonic() - begin.value))
+@dataclass(frozen=True)
+class Together:
+    """What lets everybody begin in the same moment, with clocks that agree; slower than real ones on a busy machine."""
+
+    barrier: Any
+    begun: Any
+    story_begins: datetime
+    pace: float
+
+    def go(self) -> None:
+        self.begun.value = time.monotonic()
+        self.barrier.wait(60)
+
+    def join(self) -> None:
+        db.LOCK_TIMEOUT_SECONDS = LOCK_TIMEOUT_SECONDS
+        db.connect(config.current().database_url)
+        with transaction():
+            cancellation.carry_out(0)  # connected and warm
+        db.close()
+        self.barrier.wait(60)
+        clock.now = self.now
+
+    def now(self) -> datetime:
+        return self.story_begins + timedelta(seconds=(time.monotonic() - self.begun.value) * self.pace)
+
+    def sleep_until(self, moment: datetime) -> None:
+        time.sleep(max(0.0, (moment - self.now()).total_seconds() / self.pace))
 
 
-def customers(tell: Tell, barrier: Any, begin: Any, story_begins: datetime, plans: list[Plan]) -> list[Done]:
+def customers(tell: Tell, together: Together, plans: list[Plan]) -> list[Done]:
     """Each acts at their moment, from a thread of the web server."""
-    begin_together(barrier, begin, story_begins)
+    together.join()
     with ThreadPoolExecutor(6) as threads:
-        return [done for each in threads.map(_act, sorted(plans, key=lambda plan: plan.at)) for done in each]
+        plans = sorted(plans, key=lambda plan: plan.at)
+        return [done for each in threads.map(partial(_act, together), plans) for done in each]
 
 
-def _act(plan: Plan) -> list[Done]:
-    time.sleep(max(0.0, (plan.at - clock.now()).total_seconds()))
+def _act(together: Together, plan: Plan) -> list[Done]:
+    together.sleep_until(plan.at)
     return [_do(plan.subscription, act) for act in plan.acts]
 
 
 def _do(subscription_id: str, act: str) -> Done:
-    by = Actor("customer", "ctm_" + "0" * 26, "email link")
+    by = Actor("customer", "ctm_" + "0" * 26, "email link", received_at=clock.now())
     verb = cancellation.at_period_end if act == "cancel" else cancellation.withdraw
     outcome = "unchanged"
     try:
@@ -80,10 +100,10 @@ def _do(subscription_id: str, act: str) -> Done:
     return Done(subscription_id, act, by.received_at, outcome)
 
 
-def works(tell: Tell, barrier: Any, begin: Any, story_begins: datetime, until: datetime) -> int:
+def works(tell: Tell, together: Together, until: datetime) -> int:
     """A worker with small batches, all the time."""
     worker.BATCH = 25
-    begin_together(barrier, begin, story_begins)
+    together.join()
     rounds = 0
     while clock.now() < until:
         try:
@@ -97,10 +117,10 @@ def works(tell: Tell, barrier: Any, begin: Any, story_begins: datetime, until: d
     return rounds
 
 
-def disturbs(tell: Tell, barrier: Any, begin: Any, story_begins: datetime, until: datetime, ids: list[str]) -> int:
+def disturbs(tell: Tell, together: Together, until: datetime, ids: list[str]) -> int:
     """Somebody who keeps rows locked for a while, so that everybody else has to wait for them."""
     rng = random.Random(5)
-    begin_together(barrier, begin, story_begins)
+    together.join()
     held = 0
     while clock.now() < until:
         try:

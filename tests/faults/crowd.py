@@ -1,12 +1,15 @@
 """Many subscriptions at once, and what their histories must look like whatever happened to the workers."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
 
-from portal import ids
+from portal import db, ids
 from portal.db import session, transaction
 from portal.domain import periods
 from portal.domain.customers import Customer
@@ -101,33 +104,41 @@ def _rows(ends: datetime, ending: bool) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def reading() -> Iterator[Session]:
+    """Looks at the database as it is now, without a lock of its own."""
+    db.close()
+    yield session()
+    db.close()
+
+
 def statuses() -> Counter[str]:
-    with transaction():
-        found = session().execute(select(Subscription.status, func.count()).group_by(Subscription.status))
-        return Counter(dict(found.tuples().all()))
+    with reading() as found:
+        counted = found.execute(select(Subscription.status, func.count()).group_by(Subscription.status))
+        return Counter({status: count for status, count in counted})  # noqa: C416 (a Row is no tuple to a type checker)
 
 
 def rows() -> dict[str, Subscription]:
-    with transaction():
-        return {row.id: row for row in session().scalars(select(Subscription))}
+    with reading() as found:
+        return {row.id: row for row in found.scalars(select(Subscription))}
 
 
 def events() -> dict[str, list[str]]:
     """Each subscription's event types, in order."""
-    with transaction():
-        found: dict[str, list[str]] = {}
-        for sub, type in session().execute(select(Event.subscription_id, Event.type).order_by(Event.id)):
-            found.setdefault(sub, []).append(type)
-        return found
+    with reading() as found:
+        listed: dict[str, list[str]] = {}
+        for sub, type in found.execute(select(Event.subscription_id, Event.type).order_by(Event.id)):
+            listed.setdefault(sub, []).append(type)
+        return listed
 
 
 def mails() -> dict[str, list[str]]:
     """Each subscription's mail kinds, in order."""
-    with transaction():
-        found: dict[str, list[str]] = {}
-        for sub, kind in session().execute(select(Mail.subscription_id, Mail.kind).order_by(Mail.id)):
-            found.setdefault(sub, []).append(kind)
-        return found
+    with reading() as found:
+        listed: dict[str, list[str]] = {}
+        for sub, kind in found.execute(select(Mail.subscription_id, Mail.kind).order_by(Mail.id)):
+            listed.setdefault(sub, []).append(kind)
+        return listed
 
 
 def check_endings() -> int:
@@ -149,9 +160,9 @@ def check_endings() -> int:
 
 def check_payments() -> Counter[str]:
     """Renewed ⇔ billed once; charged at most once, under the key that its transaction knows; numbers without gaps."""
-    with transaction():
-        billed = session().scalars(select(Transaction).order_by(Transaction.invoice_number)).all()
-        charges = set(session().scalars(select(SandboxCharge.key)))
+    with reading() as found:
+        billed = found.scalars(select(Transaction).order_by(Transaction.invoice_number)).all()
+        charges = set(found.scalars(select(SandboxCharge.key)))
     renewed = [row.id for row in rows().values() if row.period_starts_at == row.anchor_at]
     assert sorted(each.subscription_id for each in billed) == sorted(renewed)
     assert [each.invoice_number for each in billed] == [f"2026-{n:06d}" for n in range(1, len(billed) + 1)]

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite  # noqa: F401  (loaded once, before the forks)
 from sqlalchemy.orm import Session, configure_mappers
 
-from portal import clock, config, db, worker
+from portal import cli, clock, config, db, worker
 from portal.domain import cancellation, renewal, schema
 from portal.gateways.sandbox import Sandbox
 from portal.outbox import smtp
@@ -139,3 +139,12 @@ def cancel_where_files_may_not_grow(tell: Tell, url: str) -> dict[str, Any]:
         said["after"] = client.post(parts.path, data=fields).status_code
     db.disconnect()
     return said
+
+
+def migrate(tell: Tell, die_at: int | None = None) -> None:
+    """`portal migrate`."""
+    db.connect(config.current().database_url)
+    if die_at is not None:
+        _die_at(die_at, tell)
+    cli.upgrade()
+    db.disconnect()

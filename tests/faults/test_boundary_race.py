@@ -1,11 +1,10 @@
 """T8: renewal, cancellation and change of mind meet at the end of the period; each row has one legal history.
 
-Time is real here, only faster: a renewal waits 1.5 seconds where production waits 30, and a lock is waited for no
+Time runs here, in a small model of production: a renewal waits 1.5 seconds instead of 30, and a lock is waited for no
 longer than 1 second instead of 8. Whoever was in time must win, whoever was late must lose or pay; nothing in between.
 """
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +24,14 @@ from tests.faults.boundary import Done, Plan
 from tests.faults.processes import CONTEXT, start
 
 SEED, GRACE = 8, timedelta(seconds=1.5)
-FEW, MANY = 200, 1200
+ROWS, PATIENCE = 200, 3
+OUTCOMES = (
+    "canceled in time",
+    "canceled late, before the renewal",
+    "renewed, then canceled",
+    "kept and renewed",
+    "too late to keep, ended",
+)
 MAILS = {"cancellation_scheduled", "cancellation_withdrawn", "subscription_ended", "renewed"}
 
 
@@ -81,34 +87,40 @@ class Story:
         return "canceled in time" if self.accepted[-1].received_at < self.ends else "canceled late, before the renewal"
 
 
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("rounds", [1, pytest.param(8, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_where_renewal_and_customer_meet_each_row_has_exactly_one_legal_history(
-    database: str, configure: Callable[..., None], count: int
+    database: str, configure: Callable[..., None], rounds: int
 ) -> None:
     configure(renewal_grace=GRACE)
-    rng = random.Random(SEED)
-    print(f"seed {SEED}")
-    span = count / 130
-    ends = [NOW + seconds(1.5 + rng.uniform(0, span)) for _ in range(count)]
-    half = count // 2
-    subs = crowd.subscriptions(half, ends[:half]) + crowd.subscriptions(count - half, ends[half:], ending=True)
-    boundaries = dict(zip(subs, ends, strict=True))
-    acts = act_it_out(plans_for(subs, boundaries, rng), subs, until=max(ends) + seconds(3.5))
-    stories = tell(subs, boundaries, half, acts)
     categories: Counter[str] = Counter()
-    for sub, story in stories.items():
+    for number in range(rounds + PATIENCE):
+        categories += one_round(random.Random(SEED + number), pace=0.4 ** max(0, number - rounds + 1))
+        if number + 1 >= rounds and rare(categories) == []:
+            break
+    assert crowd.check_payments()["completed"] == sum(n for category, n in categories.items() if "renewed" in category)
+    assert rare(categories) == [], f"each outcome was seen often enough: {categories}"
+
+
+def rare(categories: Counter[str]) -> list[str]:
+    """The outcomes seen in less than one story of twenty: on a busy machine hardly anybody comes in time."""
+    return [each for each in OUTCOMES if categories[each] < categories.total() * 0.05]
+
+
+def one_round(rng: random.Random, pace: float) -> Counter[str]:
+    """A hundred periods end in a second of the story, which takes longer at a slower pace; what became of each."""
+    ends = [NOW + seconds(1.5 + rng.uniform(0, ROWS / 100)) for _ in range(ROWS)]
+    half = ROWS // 2
+    subs = crowd.subscriptions(half, ends[:half]) + crowd.subscriptions(ROWS - half, ends[half:], ending=True)
+    boundaries = dict(zip(subs, ends, strict=True))
+    acts = act_it_out(plans_for(subs, boundaries, rng), subs, max(ends) + seconds(3.5), pace)
+    categories: Counter[str] = Counter()
+    for sub, story in tell(subs, boundaries, half, acts).items():
         try:
             categories[story.category()] += 1
         except AssertionError as illegal:
             raise AssertionError(f"{sub}: {illegal}\n{story}\n{vars(story.row)}") from illegal
-    seen = crowd.check_payments()
-    assert seen["completed"] == sum(story.billed for story in stories.values())
-    print(categories, Counter((act.act, act.outcome) for act in acts))
-    for category in (
-        *("canceled in time", "canceled late, before the renewal", "renewed, then canceled"),
-        *("kept and renewed", "too late to keep, ended"),
-    ):
-        assert categories[category] >= count * 0.05, f"{category}: {categories}"
+    print(f"pace {pace:.2f}: {categories}, {Counter((act.act, act.outcome) for act in acts)}")
+    return categories
 
 
 def plans_for(subs: list[str], boundaries: dict[str, datetime], rng: random.Random) -> list[Plan]:
@@ -123,18 +135,17 @@ def plans_for(subs: list[str], boundaries: dict[str, datetime], rng: random.Rand
     return plans
 
 
-def act_it_out(plans: list[Plan], subs: list[str], until: datetime) -> list[Done]:
+def act_it_out(plans: list[Plan], subs: list[str], until: datetime, pace: float) -> list[Done]:
     """Two web servers, two workers and a disturber, all at once; then what a worker had to leave is finished."""
     barrier, begin = CONTEXT.Barrier(6), CONTEXT.Value("d")
-    together = (barrier, begin, NOW)
-    webs = [start(boundary.customers, *together, plans[n::2]) for n in range(2)]
-    others = [start(boundary.works, *together, until) for _ in range(2)]
-    others.append(start(boundary.disturbs, *together, until, subs))
-    begin.value = time.monotonic()
-    barrier.wait(60)
-    acts = [done for web in webs for done in web.result(90)]
-    rounds = [other.result(90) for other in others]
-    assert min(rounds) > 5, f"everybody had a part in it: {rounds}"
+    together = boundary.Together(barrier, begin, NOW, pace)
+    webs = [start(boundary.customers, together, plans[n::2]) for n in range(2)]
+    others = [start(boundary.works, together, until) for _ in range(2)]
+    others.append(start(boundary.disturbs, together, until, subs))
+    together.go()
+    acts = [done for web in webs for done in web.result(100)]
+    rounds = [other.result(100) for other in others]
+    assert min(rounds) > 1, f"everybody had a part in it: {rounds}"
     with clock.frozen(until + timedelta(minutes=5)):
         while any([worker.period_end(), worker.renewals(), worker.collections()]):
             pass

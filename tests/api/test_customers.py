@@ -1,0 +1,148 @@
+"""An app creates, reads and changes customers."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.db import session, transaction
+from portal.domain.events import Event
+from tests import people
+from tests.api.calls import App, fields_of, refusal
+from tests.customer import visits
+from tests.customer.visits import UNKNOWN
+
+CREATED = "2026-11-21T12:00:00.000000Z"
+
+
+@pytest.fixture
+def seller(app: Flask) -> App:
+    return App(app)
+
+
+def events_of(customer: str) -> list[str]:
+    with transaction():
+        return list(session().scalars(select(Event.type).where(Event.customer_id == customer).order_by(Event.id)))
+
+
+def test_a_customer_is_created_with_all_that_was_sent(seller: App) -> None:
+    body = {
+        "email": "Amelia@Example.com",
+        "name": "Amelia Harper",
+        "locale": "de-AT",
+        "custom_data": {"crm": {"Id": 7}, "tags": ["a", None]},
+    }
+    answer = seller.post("/customers", body)
+    assert answer.status_code == 201
+    made = answer.json["data"]
+    assert made["email"].lower() == "amelia@example.com"
+    assert {name: made[name] for name in ("name", "locale", "custom_data")} == {
+        name: body[name] for name in ("name", "locale", "custom_data")
+    }
+    assert (made["status"], made["marketing_consent"], made["import_meta"]) == ("active", False, None)
+    assert (made["created_at"], made["updated_at"]) == (CREATED, CREATED)
+    assert len(made["id"]) == 30
+    assert answer.json["meta"]["request_id"] == answer.headers["Request-Id"]
+    assert events_of(made["id"]) == ["customer.created"]
+    assert seller.get(f"/customers/{made['id']}").json["data"] == made
+
+
+def test_an_address_is_enough(seller: App) -> None:
+    made = seller.post("/customers", {"email": "amelia@example.com"}).json["data"]
+    assert (made["name"], made["locale"], made["custom_data"]) == (None, "en", None)
+
+
+@pytest.mark.parametrize("email", ["amelia@example.com", "AMELIA@example.COM", "Amelia@Example.com"])
+def test_a_taken_address_names_its_customer_at_the_end(seller: App, email: str) -> None:
+    amelia = people.customer("Amelia Harper", email="amelia@example.com")
+    before = visits.records()
+    answer = seller.post("/customers", {"email": email, "name": "Somebody Else"})
+    assert refusal(answer) == (409, "customer_already_exists")
+    assert answer.json["error"]["detail"].split()[-1] == amelia
+    assert visits.records() == before
+
+
+def test_a_wrong_address_is_refused(seller: App) -> None:
+    before = visits.records()
+    for email in ("", "amelia", "amelia@", "@example.com", "a b@example.com", "a@b@example.com", None, 7, [], {}):
+        answer = seller.post("/customers", {"email": email})
+        assert answer.status_code == 400, email
+        assert refusal(answer)[1] in ("invalid_field", "customer_email_invalid"), email
+    assert fields_of(seller.post("/customers", {})) == ["email"]
+    assert visits.records() == before
+
+
+def test_a_wrong_address_has_the_contracts_own_code(seller: App) -> None:
+    assert refusal(seller.post("/customers", {"email": "amelia"}))[1] == "customer_email_invalid"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", 7),
+        ("name", "x" * 1025),
+        ("name", ["Amelia"]),
+        ("locale", ""),
+        ("locale", "klingon"),
+        ("locale", "x" * 21),
+        ("locale", None),
+        ("locale", "../en"),
+        ("custom_data", "text"),
+        ("custom_data", [1]),
+        ("status", "archived"),
+        ("id", f"ctm_{UNKNOWN}"),
+        ("created_at", CREATED),
+        ("is_admin", True),
+    ],
+)
+def test_wrong_and_unknown_fields_are_named(seller: App, field: str, value: Any) -> None:
+    before = visits.records()
+    assert fields_of(seller.post("/customers", {"email": "amelia@example.com", field: value})) == [field]
+    assert visits.records() == before
+
+
+@pytest.mark.parametrize("locale", ["en", "de", "en-GB", "pt_BR", "zh-Hant-TW"])
+def test_languages_are_taken(seller: App, locale: str) -> None:
+    answer = seller.post("/customers", {"email": "amelia@example.com", "locale": locale})
+    assert (answer.status_code, answer.json["data"]["locale"]) == (201, locale)
+
+
+def test_only_the_fields_that_are_sent_change(seller: App, the_clock: Any) -> None:
+    made = seller.post("/customers", {"email": "amelia@example.com", "name": "Amelia"}).json["data"]
+    the_clock.advance(minutes=5)
+    answer = seller.patch(f"/customers/{made['id']}", {"name": "Amelia Harper"})
+    assert answer.status_code == 200
+    assert answer.json["data"] == made | {"name": "Amelia Harper", "updated_at": "2026-11-21T12:05:00.000000Z"}
+    assert events_of(made["id"]) == ["customer.created", "customer.updated"]
+    cleared = seller.patch(f"/customers/{made['id']}", {"name": None, "custom_data": None})
+    assert (cleared.json["data"]["name"], cleared.json["data"]["email"]) == (None, "amelia@example.com")
+
+
+def test_a_taken_address_is_refused_on_change_and_ones_own_is_not(seller: App) -> None:
+    amelia = people.customer("Amelia Harper", email="amelia@example.com")
+    daniel = people.customer("Daniel Okoro", email="daniel@example.com")
+    answer = seller.patch(f"/customers/{daniel}", {"email": "AMELIA@example.com"})
+    assert refusal(answer) == (409, "customer_already_exists")
+    assert answer.json["error"]["detail"].endswith(amelia)
+    assert seller.patch(f"/customers/{daniel}", {"email": "daniel@example.com"}).status_code == 200
+
+
+def test_wrong_changes_are_refused(seller: App) -> None:
+    amelia = people.customer("Amelia Harper")
+    before = visits.records()
+    for field, value in (("email", None), ("email", "x"), ("status", "deleted"), ("locale", "klingon"), ("id", "x")):
+        assert fields_of(seller.patch(f"/customers/{amelia}", {field: value})) == [field]
+    assert visits.records() == before
+
+
+def test_an_archived_customer_can_be_brought_back(seller: App) -> None:
+    amelia = people.customer("Amelia Harper")
+    for status in ("archived", "active"):
+        assert seller.patch(f"/customers/{amelia}", {"status": status}).json["data"]["status"] == status
+
+
+def test_an_unknown_customer_is_named(seller: App) -> None:
+    for answer in (seller.get(f"/customers/ctm_{UNKNOWN}"), seller.patch(f"/customers/ctm_{UNKNOWN}", {"name": "x"})):
+        assert refusal(answer) == (404, "not_found")
+        assert f"ctm_{UNKNOWN}" in answer.json["error"]["detail"]

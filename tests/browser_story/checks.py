@@ -1,0 +1,79 @@
+"""What every page must be: readable by machines that read to people, narrow or wide, light or dark, and small."""
+
+import gzip
+import json
+import re
+from typing import TYPE_CHECKING
+
+from axe_playwright_python.base import AXE_SCRIPT
+
+from tests.browser_story.watching import Watch
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SIZES = {"320 px": (320, 640), "1280 px": (1280, 900)}
+MOST_BYTES = 14 * 1024
+SMALLEST_TARGET = 44
+_EVERY_RULE = {"iframes": False, "resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+_RULES = {  # the scheme changes colours and nothing else
+    "light": json.dumps(_EVERY_RULE),
+    "dark": json.dumps({"iframes": False, "resultTypes": ["violations"], "runOnly": ["cat.color"]}),
+}
+_PRESSED = "button, .button, summary, .option, input:not([type=hidden], [type=radio])"
+_SMALL = f"""() => [...document.querySelectorAll('{_PRESSED}')]
+    .map(e => [e, e.getBoundingClientRect()])
+    .filter(([e, box]) => e.checkVisibility() && (box.height < {SMALLEST_TARGET} || box.width < {SMALLEST_TARGET}))
+    .map(([e, box]) => `${{e.outerHTML.slice(0, 80)}} is ${{box.width}} × ${{box.height}} px`)"""
+_TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? []
+    : [`the page is ${document.documentElement.scrollWidth} px wide`, ...[...document.querySelectorAll('body *')]
+        .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5)
+        .map(e => `too far right: ${e.outerHTML.slice(0, 80)}`)]"""
+
+
+def problems_of(page: "Page", watch: Watch) -> list[str]:
+    """All that is wrong with the page that is open."""
+    return script_free(watch) + weight(page, watch) + problems_seen(page)
+
+
+def problems_seen(page: "Page") -> list[str]:
+    """What is wrong with what a person perceives, whatever their screen and scheme."""
+    found = []
+    page.evaluate(AXE_SCRIPT)
+    for scheme in _RULES:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        for size, (width, height) in SIZES.items():
+            page.set_viewport_size({"width": width, "height": height})
+            here = violations(page, scheme) + page.evaluate(_SMALL) + page.evaluate(_TOO_WIDE)
+            found += [f"{scheme}, {size}: {each}" for each in here]
+    return found
+
+
+def violations(page: "Page", scheme: str) -> list[str]:
+    """What axe objects to, one line an element."""
+    results = page.evaluate(f"() => axe.run({_RULES[scheme]})")
+    return [
+        f"{rule['id']} ({rule['help']}): {node['html'][:120]} {node['failureSummary']}"
+        for rule in results["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def weight(page: "Page", watch: Watch) -> list[str]:
+    """Whether page and stylesheet, compressed, are more than one round trip brings."""
+    address = page.locator("link[rel=stylesheet]").get_attribute("href") or ""
+    style = page.request.get(re.sub(r"^(https?://[^/]+).*", rf"\1{address}", page.url)).body()
+    html = _html(watch).encode()
+    compressed = len(gzip.compress(html, 6)) + len(gzip.compress(style, 6))
+    return [f"page and stylesheet are {compressed} bytes"] if compressed >= MOST_BYTES else []
+
+
+def script_free(watch: Watch) -> list[str]:
+    """The tags and attributes of the last page that could run or style something inline."""
+    bad = r"<script\b[^>]*>|<style\b[^>]*>|<[a-z][^>]*\s(?:on[a-z]+|style)=[^>]*>|javascript:"
+    return [f"on the page: {each}" for each in re.findall(bad, _html(watch), re.IGNORECASE)]
+
+
+def _html(watch: Watch) -> str:
+    """The last page as the server sent it; not the mail inside a frame of it."""
+    return next(each.text() for each in reversed(watch.bodies) if each.frame.parent_frame is None)

@@ -1,0 +1,108 @@
+"""T27: the schema goes up and down on both engines, and a migration that is killed half-way resumes or rolls back."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import inspect
+
+from portal import cli, config, db
+from portal.domain import schema
+from tests import people
+from tests.faults import jobs
+from tests.faults.processes import KILLED, start
+
+SEED = 27
+FEW, MANY = 12, 80
+
+
+@pytest.fixture
+def empty(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A database without a single table, connected; gives its URL."""
+    if db.is_postgresql():
+        server = request.getfixturevalue("postgres")
+        db.disconnect()
+        name = database.rpartition("/")[2].partition("?")[0]
+        server.drop_database(name)
+        url = server.create_database(name)
+    else:
+        url = f"sqlite:///{tmp_path / 'empty.db'}"
+    connect(url)
+    return url
+
+
+def connect(url: str) -> None:
+    config.use(replace(config.current(), database_url=url))
+    db.connect(url)
+
+
+def alembic() -> Config:
+    settings = Config()
+    settings.set_main_option("script_location", str(config.ROOT / "migrations"))
+    return settings
+
+
+def tables() -> set[str]:
+    return set(inspect(db.engine()).get_table_names()) - {"alembic_version"}
+
+
+def test_from_empty_to_the_newest_schema_and_back_and_up_again(empty: str) -> None:
+    assert tables() == set()
+    for _ in range(2):
+        cli.upgrade()
+        assert tables() == set(schema.metadata.tables)
+        sub = people.subscription(people.customer())
+        assert people.row(sub).status == "active"
+        command.downgrade(alembic(), "base")
+        assert tables() == set()
+    cli.upgrade()
+    cli.upgrade()
+    assert tables() == set(schema.metadata.tables)
+
+
+def test_the_migrations_make_what_the_models_say(empty: str) -> None:
+    """`alembic check` raises if a new migration would have something to do."""
+    cli.upgrade()
+    command.check(alembic())
+
+
+def test_upgrading_leaves_the_data_of_a_full_database_alone(database: str) -> None:
+    sub = people.subscription(people.customer())
+    before = {column: getattr(people.row(sub), column) for column in ("id", "status", "period_ends_at", "version")}
+    cli.upgrade()
+    assert {column: getattr(people.row(sub), column) for column in before} == before
+
+
+@pytest.mark.parametrize("kills", [FEW, pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+def test_a_migration_killed_anywhere_leaves_a_database_that_the_next_one_completes(empty: str, kills: int) -> None:
+    rng, points = random.Random(SEED), Counter[str]()
+    print(f"seed {SEED}")
+    for _ in range(kills):
+        db.disconnect()
+        code, said = start(jobs.migrate, die_at=rng.randint(1, 70)).finish()
+        assert code in (0, KILLED), said
+        points[said[-1] if code == KILLED else "lived"] += 1
+        connect(config.current().database_url)
+        left = tables()
+        assert left in (set(), set(schema.metadata.tables)), f"half a schema: {sorted(left)}, killed {said}"
+        cli.upgrade()
+        assert tables() == set(schema.metadata.tables)
+        command.check(alembic())
+        command.downgrade(alembic(), "base")
+    assert sum(count for point, count in points.items() if "CREATE" in point) > kills / 4, points
+
+
+def test_two_servers_that_migrate_at_once_end_with_one_whole_schema(empty: str) -> None:
+    db.disconnect()
+    both = [start(jobs.migrate) for _ in range(2)]
+    codes = [each.finish()[0] for each in both]
+    print(codes)
+    assert 0 in codes, codes
+    connect(config.current().database_url)
+    cli.upgrade()
+    assert tables() == set(schema.metadata.tables)
+    command.check(alembic())

@@ -1,0 +1,198 @@
+"""T23: a story full of known secrets; none of them stands in a log, on an error page or in the database afterwards."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import inspect, text
+
+from portal import config, db, links, worker
+from portal.logs import JsonLine
+from tests import people
+from tests.conftest import Clock
+from tests.person import Page, Person
+from tests.smtp import MailServer
+
+PASSWORD, CVC = "hunter2-of-the-mail-server", "7391"
+CARDS = ("4242424242424242", "4000000000000002", "4000000000000341", "4000002500003155", "5555555555554444")
+WORDS = "these words are for the seller alone"
+EMAIL = "amelia.harper@example.com"
+
+
+class Log(logging.Handler):
+    """Every line as the portal writes it, of every logger, from INFO on."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.setFormatter(JsonLine())
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.name.startswith(("mail.", "asyncio")):  # the mail server of the tests is no part of the portal
+            self.lines.append(self.format(record))
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    handler, root = Log(), logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    yield handler
+    root.removeHandler(handler)
+    root.setLevel(before)
+
+
+class Story:
+    """What happened, which secrets were in play, and every answer that was an error."""
+
+    def __init__(self, app: Flask, person: Person, smtp: MailServer) -> None:
+        self.app, self.person, self.smtp = app, person, smtp
+        self.client = app.test_client()
+        self.secrets: set[str] = {PASSWORD, CVC, *CARDS, *(" ".join(re.findall("....", card)) for card in CARDS)}
+        self.secrets |= set(config.current().secret_keys)
+        self.errors: list[Page] = []
+
+    def keep(self, link: str) -> str:
+        """A link; its token is a secret."""
+        self.secrets.add(link.partition("token=")[2])
+        return link
+
+    def saw(self, page: Page) -> Page:
+        """Remembers the cookies of this browser and, of an error, the page."""
+        for name in ("portal", "form"):
+            if cookie := self.person.client.get_cookie(name):
+                self.secrets.add(cookie.value)
+        if page.status >= 400 and page.status != 410:
+            self.errors.append(page)
+        return page
+
+
+@pytest.fixture
+def story(app: Flask, person: Person, smtp: MailServer) -> Story:
+    return Story(app, person, smtp)
+
+
+def tell(story: Story, clock: Clock, configure: Callable[..., None]) -> str:
+    """An app, a customer, a mail server that asks for a password, cards, and everything that can go wrong."""
+    customer = people.customer("Amelia Harper", email=EMAIL)
+    sub = people.subscription(customer, card="sandbox_declines")
+    by_app(story, customer, sub)
+    by_links(story, customer, sub)
+    by_card(story, customer, sub)
+    configure(smtp_url=f"smtp://portal:{PASSWORD}@127.0.0.1:{story.smtp.port}")
+    worker.run_until_idle()
+    assert story.smtp.received == [], "the tests' server knows no password"
+    configure(smtp_url=f"smtp://127.0.0.1:{story.smtp.port}")
+    clock.advance(minutes=30)
+    worker.run_until_idle()
+    clock.advance(days=25)
+    worker.run_until_idle()
+    by_sign_in(story)
+    worker.run_until_idle()
+    assert len(story.smtp.received) > 3
+    for mail in story.smtp.received:
+        for token in re.findall(r"token=([\w.-]+)", mail.text):
+            story.secrets.add(token)
+    return sub
+
+
+def by_app(story: Story, customer: str, sub: str) -> None:
+    key = people.key(everything=True)
+    story.secrets.add(key["Authorization"].removeprefix("Bearer "))
+    answer = story.client.post(f"/customers/{customer}/portal-sessions", json={"subscription_ids": [sub]}, headers=key)
+    assert answer.status_code == 201, answer.text
+    urls = answer.json["data"]["urls"]  # type: ignore[index]
+    for link in (urls["general"]["overview"], *(v for k, v in urls["subscriptions"][0].items() if k != "id")):
+        story.saw(story.person.open(story.keep(link)))
+    entity = story.client.get(f"/subscriptions/{sub}", headers=key).json["data"]  # type: ignore[index]
+    for link in entity["management_urls"].values():
+        story.keep(link)
+    for path, sent in ((f"/subscriptions/{sub}x/cancel", {}), (f"/subscriptions/{sub}/cancel", {"wrong": 1})):
+        story.saw(Page(story.client.post(path, json=sent, headers=key)))
+    wrong = {"Authorization": key["Authorization"] + "x"}
+    story.saw(Page(story.client.get("/subscriptions", headers=wrong)))
+
+
+def by_links(story: Story, customer: str, sub: str) -> None:
+    person = story.person
+    link = story.keep(links.page_url("cancel", customer_id=customer, subscription_id=sub))
+    story.saw(person.open(link + "x"))
+    story.saw(person.open(link.replace("/cancel?", "/keep?")))
+    story.saw(person.open(link))
+    story.saw(person.press("Cancel at the end of the period"))
+    assert people.row(sub).is_ending
+    person.submit(f"/portal/subscriptions/{sub}/reason", reason="other", comment=WORDS)
+    story.saw(person.open(f"/portal/subscriptions/{sub}/keep"))
+    story.saw(person.press("Keep my subscription"))
+    assert not people.row(sub).is_ending
+    story.saw(person.submit(f"/portal/subscriptions/{sub}/cancel", token="forged"))
+    break_the_database(story, sub)
+
+
+def break_the_database(story: Story, sub: str) -> None:
+    """A statement fails with a customer's facts among its parameters."""
+    with db.engine().begin() as connection:
+        connection.execute(text("ALTER TABLE mails RENAME TO mails_away"))
+    page = story.saw(story.person.submit(f"/portal/subscriptions/{sub}/cancel"))
+    assert page.status >= 500, page.words
+    with db.engine().begin() as connection:
+        connection.execute(text("ALTER TABLE mails_away RENAME TO mails"))
+    assert not people.row(sub).is_ending
+
+
+def by_card(story: Story, customer: str, sub: str) -> None:
+    story.saw(story.person.open(story.keep(links.page_url("payment", customer_id=customer, subscription_id=sub))))
+    path = f"/portal/subscriptions/{sub}/update-payment-method"
+    for card in (*CARDS, " ".join(re.findall("....", CARDS[0])), "4242 4242", CARDS[2]):
+        story.saw(story.person.submit(path, number=card, expiry="07/29", cvc=CVC))
+    assert sum(page.status == 422 for page in story.errors) > 2
+
+
+def by_sign_in(story: Story) -> None:
+    person = Person(story.app)
+    story.person = person
+    person.open("/portal/sign-in")
+    person.submit("/portal/sign-in", email=EMAIL)
+    worker.run_until_idle()
+    (link,) = re.findall(r"https?://\S+/confirm\?token=\S+", story.smtp.to(EMAIL)[-1].text)
+    story.saw(person.open(story.keep(link)))
+    for expected in (200, 403):
+        fields = {"csrf_token": person.csrf_token(), "token": link.partition("token=")[2]}
+        sent = person.client.post("/portal/sign-in/confirm", data=fields, headers=person.headers, follow_redirects=True)
+        assert story.saw(Page(sent)).status == expected
+
+
+def leaks(secrets: set[str], where: str) -> list[str]:
+    """The secrets that stand somewhere as words of their own."""
+    return [each for each in secrets if re.search(rf"(?<![0-9A-Za-z]){re.escape(each)}(?![0-9A-Za-z])", where)]
+
+
+def everything_stored() -> str:
+    with db.engine().connect() as connection:
+        names = inspect(db.engine()).get_table_names()
+        return "\n".join(str(row) for name in names for row in connection.execute(text(f"SELECT * FROM {name}")))
+
+
+def test_no_secret_is_logged_shown_in_an_error_or_stored(
+    story: Story, log: Log, the_clock: Clock, configure: Callable[..., None]
+) -> None:
+    sub = tell(story, the_clock, configure)
+    kinds = {"pga_": 8, "pdl_live_": 1}
+    for prefix, count in kinds.items():
+        assert sum(each.startswith(prefix) for each in story.secrets) >= count, "there were secrets to leak"
+    assert all(len(each) >= len(CVC) for each in story.secrets)
+    lines = "\n".join(log.lines)
+    for fact in ('"message":"request"', "mail server unreachable", "mails", f"/portal/subscriptions/{sub}/cancel"):
+        assert fact in lines, "the log tells what happened"
+    assert leaks(story.secrets, lines) == []
+    assert leaks({WORDS, EMAIL, "Amelia"}, lines) == [], "customers' facts stay out of the log too"
+    assert {page.status for page in story.errors} >= {400, 403, 404, 422}
+    for page in story.errors:
+        without_hints = re.sub(r"<details>.*?</details>", "", page.html, flags=re.S)  # the sandbox's test cards
+        assert leaks(story.secrets, without_hints) == [], page.html
+    stored = everything_stored()
+    assert leaks({WORDS, EMAIL}, stored) != [], "the search would find what is there"
+    assert leaks(story.secrets, stored) == []
