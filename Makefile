@@ -85,7 +85,9 @@ bench: $(STAMP) ## Measure speed on this machine
 messages: $(STAMP) ## Collect the texts to translate into portal/locale/*.po
 	$(BIN)/pybabel -q extract -F pyproject.toml -k _ -k pgettext:1c,2 --no-location --omit-header -o portal/locale/portal.pot .
 	for language in portal/locale/*.po; do \
-		$(BIN)/pybabel -q update -i portal/locale/portal.pot -o $$language -l $$(basename $$language .po) --no-fuzzy-matching; \
+		$(BIN)/pybabel -q update -i portal/locale/portal.pot -o $$language -l $$(basename $$language .po) --no-fuzzy-matching --ignore-obsolete; \
+		sed -i.before -E -e '/^"(Project-Id-Version|Report-Msgid-Bugs-To|POT-Creation-Date|PO-Revision-Date|Last-Translator|Language-Team|Generated-By):/d' -e '$${/^$$/d;}' $$language; \
+		rm $$language.before; \
 	done
 	rm portal/locale/portal.pot
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from sqlalchemy import Connection, DateTime, Engine, MetaData, create_engine, event, inspect, text
+from sqlalchemy import Connection, DateTime, Engine, MetaData, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
@@ -156,6 +156,11 @@ def transaction() -> Iterator[Session]:
 
 def in_transaction() -> bool:
     return _in_transaction.get()
+
+
+def table(mapped: type[Base]) -> Table:
+    """The table of a mapped class, for statements on plain rows."""
+    return cast(Table, mapped.__table__)
 
 
 def version() -> str | None:

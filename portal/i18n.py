@@ -4,12 +4,12 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError, negotiate_locale
-from babel.dates import format_date, format_time
+from babel.dates import format_date, get_timezone_name
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -45,7 +45,11 @@ def language() -> str:
 
 def pick(*wanted: str) -> str:
     """The offered language that fits best: `de-AT` → `de`; the first offered one if none does."""
-    offered = config.current().languages
+    return _negotiated(wanted, config.current().languages)
+
+
+@lru_cache(maxsize=1024)
+def _negotiated(wanted: tuple[str, ...], offered: tuple[str, ...]) -> str:
     return negotiate_locale([each.replace("-", "_") for each in wanted if each], offered) or offered[0]
 
 
@@ -64,14 +68,18 @@ def pgettext(context: str, message: str) -> str:
 def instant(at: datetime) -> str:
     """An instant in full: `21 December 2026 at 10:38 UTC`. Never without its zone."""
     local = at.astimezone(_time_zone())
-    zone = "UTC" if local.tzinfo is UTC else local.tzname() or "UTC"
-    clock_time = format_time(local, "HH:mm", locale=language())
-    return gettext("%(date)s at %(time)s %(zone)s") % {"date": day(at), "time": clock_time, "zone": zone}
+    told = {"date": day(at), "time": f"{local:%H:%M}", "zone": _zone_name(local)}
+    return gettext("%(date)s at %(time)s %(zone)s") % told
 
 
 def day(at: datetime) -> str:
     """The date of an instant: `21 December 2026`."""
-    return format_date(at.astimezone(_time_zone()), "long", locale=_formats())
+    return _date(at.astimezone(_time_zone()).date(), _formats())
+
+
+@lru_cache(maxsize=4096)
+def _date(on: date, locale: str) -> str:
+    return format_date(on, "long", locale=locale)
 
 
 def amount(minor_units: int, currency: str) -> str:
@@ -101,6 +109,14 @@ def install(environment: Environment) -> None:
 def _formats() -> str:
     """English dates are written day first, as everywhere but in the United States."""
     return "en_GB" if language() == "en" else language()
+
+
+def _zone_name(local: datetime) -> str:
+    """`CET`, in German `MEZ`; the zone's own abbreviation where the language has none."""
+    if local.tzinfo is UTC:
+        return "UTC"
+    translated = get_timezone_name(local, "short", locale=language())
+    return translated if translated.isalpha() else local.tzname() or "UTC"
 
 
 def _time_zone() -> tzinfo:

@@ -50,11 +50,10 @@ def _only_from_our_forms() -> None:
 def _speak() -> None:
     if not web.is_page():
         return
+    i18n.speak(i18n.pick(*request.accept_languages.values()))  # first: the database, asked next, may be away
     customer = current_user.customer
     if customer is not None:
         i18n.speak(customer.locale, customer.time_zone)
-    else:
-        i18n.speak(i18n.pick(*request.accept_languages.values()))
 
 
 def _page_facts() -> dict[str, Any]:

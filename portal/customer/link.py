@@ -66,6 +66,7 @@ def send_fresh_link() -> Any:
             "fresh_link",
             to=customer.email,
             locale=customer.locale,
+            time_zone=customer.time_zone,
             customer_id=customer.id,
             page=page,
             subscription=subscription_id,

@@ -5,7 +5,7 @@ from flask_login import current_user
 
 from portal.access import customer_required
 from portal.customer import bp
-from portal.domain import subscriptions, transactions
+from portal.domain import snapshots, transactions
 from portal.domain.browser_sessions import PORTAL
 
 _LATEST = 5
@@ -18,6 +18,6 @@ def overview() -> str:
     return render_template(
         "customer/overview.html",
         customer=customer,
-        subscriptions=subscriptions.of_customer(customer.id),
+        subscriptions=snapshots.of_customer(customer),
         payments=transactions.of_customer(customer.id, _LATEST),
     )

@@ -7,11 +7,11 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, Index, delete, select, update
+from sqlalchemy import ForeignKey, Index, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal import clock, config
-from portal.db import Base, session
+from portal.db import Base, connection, session, table
 from portal.domain.customers import Customer
 
 READ, CANCEL, KEEP, PAY, PORTAL = "read", "cancel", "keep", "update_payment_method", "portal"
@@ -71,16 +71,18 @@ class Grant(Base):
     return_url: Mapped[str | None]
 
 
+_INSERT, _INSERT_GRANT = insert(table(BrowserSession)), insert(table(Grant))
+_LIVING = select(BrowserSession).where(
+    BrowserSession.id == bindparam("hash"),
+    BrowserSession.ends_at > bindparam("now"),
+    BrowserSession.last_seen_at > bindparam("idle_since"),
+)
+
+
 def find(cookie: str) -> BrowserSession | None:
     """The living session of a cookie; None if it ended, idled out, was signed out, or lost its last grant."""
     now, settings = clock.now(), config.current()
-    found = session().scalars(
-        select(BrowserSession).where(
-            BrowserSession.id == _hash(cookie),
-            BrowserSession.ends_at > now,
-            BrowserSession.last_seen_at > now - settings.session_idle,
-        )
-    )
+    found = session().scalars(_LIVING, {"hash": _hash(cookie), "now": now, "idle_since": now - settings.session_idle})
     browser = found.unique().first()
     return browser if browser is not None and browser.living_grants and browser.customer.status == "active" else None
 
@@ -123,19 +125,10 @@ def begin(
         {name: getattr(old, name) for name in (*grant, "ends_at")}
         for old in (earlier.living_grants if earlier and same else ())
     ]
-    session().add(
-        BrowserSession(
-            id=_hash(cookie),
-            customer_id=customer_id,
-            created_at=now,
-            last_seen_at=now,
-            ends_at=ends_at,
-            grants=[
-                Grant(**each)
-                for each in [*(old for old in carried if not errand <= set(old.items())), grant | {"ends_at": ends_at}]
-            ],
-        )
-    )
+    browser = {"id": _hash(cookie), "customer_id": customer_id, "created_at": now, "last_seen_at": now}
+    connection().execute(_INSERT, browser | {"ends_at": ends_at})
+    grants = [*(old for old in carried if not errand <= set(old.items())), grant | {"ends_at": ends_at}]
+    connection().execute(_INSERT_GRANT, [each | {"browser_session_id": browser["id"]} for each in grants])
     if earlier is not None:
         end(earlier.id)
     return cookie

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, select
+from sqlalchemy import JSON, ForeignKey, Index, bindparam, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
-from portal.db import Base, session
+from portal.db import Base, connection, session
 from portal.domain import events
 from portal.domain.actors import Actor
-from portal.errors import CustomerAlreadyExists, NotFound
+from portal.errors import CustomerAlreadyExists, EntityArchived, NotFound
 
 
 class Customer(Base):
@@ -69,6 +69,18 @@ def get(customer_id: str) -> Customer:
     if customer is None:
         raise NotFound("customer", customer_id)
     return customer
+
+
+_STATUS = select(Customer.__table__.c.status).where(Customer.__table__.c.id == bindparam("id"))
+
+
+def refuse_unless_active(customer_id: str) -> None:
+    """Raises NotFound, like `get`, or EntityArchived."""
+    status = connection().execute(_STATUS, {"id": customer_id}).scalar()
+    if status is None:
+        raise NotFound("customer", customer_id)
+    if status != "active":
+        raise EntityArchived(f"The customer {customer_id} is archived. Nothing was done.")
 
 
 def by_email(email: str) -> Customer | None:

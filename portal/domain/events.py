@@ -13,7 +13,7 @@ from sqlalchemy import JSON, Index, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
-from portal.db import Base, session
+from portal.db import Base, connection, session, table
 from portal.domain import shapes
 from portal.domain.actors import Actor
 
@@ -53,6 +53,9 @@ class CancellationReason(Base):
     given_at: Mapped[datetime]
 
 
+_INSERT = insert(table(Event))
+
+
 def record(
     type: str, subject: Any, *, by: Actor, transition: str | None = None, occurred_at: datetime | None = None
 ) -> None:
@@ -87,7 +90,7 @@ def record_all(changes: Iterable[tuple[str, Any, str | None, datetime]], *, by: 
         for type, subject, transition, occurred_at in changes
     ]
     if rows:
-        session().execute(insert(Event), rows)
+        connection().execute(_INSERT, rows)
 
 
 def history(subscription_id: str) -> Sequence[Event]:

@@ -12,7 +12,7 @@ from sqlalchemy import JSON, Index, insert, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
-from portal.db import Base, session
+from portal.db import Base, connection, table
 from portal.domain.shapes import instant
 
 KINDS = (
@@ -64,6 +64,9 @@ class Mail(Base):
     sent_at: Mapped[datetime | None]
 
 
+_INSERT = insert(table(Mail))
+
+
 def tell(kind: str, subscription: Any, *, key: str | None = None, **facts: Any) -> None:
     """Queues a mail about a subscription to its customer, with what is true of it now and the facts given."""
     tell_all(((kind, subscription, key, facts),))
@@ -88,9 +91,11 @@ def tell_all(notices: Iterable[tuple[str, Any, str | None, dict[str, Any]]]) -> 
     )
 
 
-def send_access(kind: str, *, to: str, locale: str, customer_id: str | None = None, **facts: Any) -> None:
+def send_access(
+    kind: str, *, to: str, locale: str, time_zone: str | None = None, customer_id: str | None = None, **facts: Any
+) -> None:
     """Queues a mail that carries a link to sign in (`sign_in`) or to one page (`fresh_link`)."""
-    _queue([_row(kind, to=to, locale=locale, customer_id=customer_id, facts=_plain(facts))])
+    _queue([_row(kind, to=to, locale=locale, time_zone=time_zone, customer_id=customer_id, facts=_plain(facts))])
 
 
 def tell_staff(kind: str, subscription: Any, addresses: Iterable[str], **facts: Any) -> None:
@@ -144,7 +149,7 @@ def _row(kind: str, *, to: str, locale: str, facts: dict[str, Any], **more: Any)
 
 def _queue(rows: list[dict[str, Any]]) -> None:
     if rows:
-        session().execute(insert(Mail), rows)
+        connection().execute(_INSERT, rows)
         db.wake_workers()
 
 

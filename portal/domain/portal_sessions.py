@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, delete
+from sqlalchemy import JSON, ForeignKey, Index, delete, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
-from portal.db import Base, session
+from portal.db import Base, connection, session, table
 from portal.domain import browser_sessions, customers, subscriptions
 from portal.domain.actors import Actor
-from portal.errors import EntityArchived, NotFound
+from portal.errors import NotFound
 
 MOST_SUBSCRIPTIONS = 25
 
@@ -37,6 +37,10 @@ class PortalSession(Base):
         return self.revoked_at is None and clock.now() < self.expires_at
 
 
+_INSERT = insert(table(PortalSession))
+_COLUMNS = PortalSession.__table__.c.keys()
+
+
 def open(
     customer_id: str,
     subscription_ids: Sequence[str],
@@ -49,8 +53,7 @@ def open(
 
     Raises NotFound if there is no such customer or one single subscription is not theirs; EntityArchived.
     """
-    if customers.get(customer_id).status != "active":
-        raise EntityArchived(f"The customer {customer_id} is archived. No session was opened.")
+    customers.refuse_unless_active(customer_id)
     strangers = subscriptions.unknown_among(subscription_ids, customer_id)
     if strangers:
         raise NotFound("subscription", strangers[0])
@@ -64,7 +67,8 @@ def open(
         created_at=now,
         expires_at=now + lifetime,
     )
-    session().add(opened)
+    row = {name: getattr(opened, name) for name in _COLUMNS}
+    connection().execute(_INSERT, row)
     return opened
 
 

@@ -168,7 +168,7 @@ def _failed(
     if retry_at is not None:
         told = {"transaction": failed.id, "owed": failed.amount, "refusal": refusal, "retry_at": retry_at}
         mails.tell("payment_failed", subscription, key=f"failed:{attempt.key}", **told)
-    elif config.current().payment_exhausted == "paused":
+    elif config.current().payment_exhausted == "paused" and not subscription.is_ending:
         pausing.exhausted(subscription)
     else:
         cancellation.exhausted(subscription)

@@ -12,7 +12,8 @@ from sqlalchemy import Select, bindparam, select
 
 from portal.db import connection
 from portal.domain.catalog import Price, Product
-from portal.domain.subscriptions import Subscription, SubscriptionItem
+from portal.domain.payment_methods import PaymentMethod
+from portal.domain.subscriptions import Standing, Subscription, SubscriptionItem
 from portal.errors import NotFound
 
 _SUBSCRIPTION = Subscription.__table__
@@ -31,6 +32,26 @@ _ITEMS_OF_MANY = _ITEMS.where(_ITEM.c.subscription_id.in_(bindparam("ids", expan
 _NAMES = [tuple(c.name for c in table.c) for table in (_ITEM, _PRICE, _PRODUCT)]
 
 
+_CARD = PaymentMethod.__table__
+_SUBSCRIPTION_NAMES, _CARD_NAMES = tuple(_SUBSCRIPTION.c.keys()), tuple(_CARD.c.keys())
+_OF_CUSTOMER = (
+    select(_SUBSCRIPTION, *(c.label(f"card__{c.name}") for c in _CARD.c))
+    .outerjoin(_CARD, _CARD.c.id == _SUBSCRIPTION.c.payment_method_id)
+    .where(_SUBSCRIPTION.c.customer_id == bindparam("customer_id"))
+    .order_by(_SUBSCRIPTION.c.id.desc())
+)
+_ITEMS_OF_CUSTOMER = _ITEMS.join(_SUBSCRIPTION, _SUBSCRIPTION.c.id == _ITEM.c.subscription_id).where(
+    _SUBSCRIPTION.c.customer_id == bindparam("customer_id")
+)
+
+
+class Snapshot(Standing):
+    """A subscription as plain values, with the properties of the mapped one."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+
 def get(subscription_id: str) -> Any:
     """Raises NotFound."""
     row = connection().execute(_ONE, {"id": subscription_id}).first()
@@ -38,6 +59,18 @@ def get(subscription_id: str) -> Any:
         raise NotFound("subscription", subscription_id)
     items = _items(connection().execute(_ITEMS_OF_ONE, {"id": subscription_id}))
     return SimpleNamespace(**row._mapping, items=items[row.id])
+
+
+def of_customer(customer: Any) -> list[Any]:
+    """A customer's subscriptions: pending cancellations first, then what lives, then what has ended."""
+    rows = connection().execute(_OF_CUSTOMER, {"customer_id": customer.id}).all()
+    items, found = _items(connection().execute(_ITEMS_OF_CUSTOMER, {"customer_id": customer.id})), []
+    for row in rows:
+        values, card = dict(zip(_SUBSCRIPTION_NAMES, row, strict=False)), None
+        if values["payment_method_id"] is not None:
+            card = SimpleNamespace(**dict(zip(_CARD_NAMES, row[len(_SUBSCRIPTION_NAMES) :], strict=True)))
+        found.append(Snapshot(**values, customer=customer, payment_method=card, items=items[row[0]]))
+    return sorted(found, key=lambda s: (not s.is_ending, s.status == "canceled"))
 
 
 def read(wanted: Select[Any]) -> list[Any]:

@@ -9,13 +9,14 @@ pausing.py change a status.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Select, select, text
+from sqlalchemy import JSON, ForeignKey, Index, Select, bindparam, select, text
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship, selectinload
 
 from portal import clock, config, db
-from portal.db import Base, session
+from portal.db import Base, connection, session
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.customers import Customer
@@ -28,7 +29,55 @@ LIVE = ("active", "trialing", "past_due")
 RENEWING = ("active", "trialing")
 
 
-class Subscription(Base):
+class Standing:
+    """What can be asked of a subscription, be it a mapped row or a plain one."""
+
+    if TYPE_CHECKING:
+        id: Any
+        items: Any
+        status: Any
+        scheduled_action: Any
+        scheduled_effective_at: Any
+        next_billed_at: Any
+        billing_resumes_at: Any
+        period_ends_at: Any
+        collection_mode: Any
+
+    @property
+    def amount(self) -> int:
+        """What one period costs, in minor units."""
+        return sum(item.price.amount * item.quantity for item in self.items if item.recurring)
+
+    @property
+    def name(self) -> str:
+        """What a customer calls it: the name of its first product."""
+        return self.items[0].price.product.name if self.items else self.id
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether a cancellation is scheduled."""
+        return self.scheduled_action == CANCEL
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the scheduled cancellation takes effect, if one is scheduled and has a date."""
+        return self.scheduled_effective_at if self.is_ending else None
+
+    @property
+    def paid_until(self) -> datetime | None:
+        """The end of the paid period: the next billing, or what it would have been."""
+        return self.next_billed_at or self.billing_resumes_at or self.period_ends_at
+
+    @property
+    def is_automatic(self) -> bool:
+        return self.collection_mode == "automatic"
+
+    def has_run_out(self, instant: datetime) -> bool:
+        """Whether a paused subscription has nothing left to run out, so that its end is at once."""
+        return self.status == "paused" and (self.paid_until is None or self.paid_until <= instant)
+
+
+class Subscription(Standing, Base):
     __tablename__ = "subscriptions"
     __table_args__ = (
         Index(None, "customer_id", "id"),
@@ -82,39 +131,6 @@ class Subscription(Base):
     items: Mapped[list["SubscriptionItem"]] = relationship(lazy="raise", order_by="SubscriptionItem.position")
 
     __mapper_args__ = {"version_id_col": version}
-
-    @property
-    def amount(self) -> int:
-        """What one period costs, in minor units."""
-        return sum(item.price.amount * item.quantity for item in self.items if item.recurring)
-
-    @property
-    def name(self) -> str:
-        """What a customer calls it: the name of its first product."""
-        return self.items[0].price.product.name if self.items else self.id
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether a cancellation is scheduled."""
-        return self.scheduled_action == CANCEL
-
-    @property
-    def ends_at(self) -> datetime | None:
-        """When the scheduled cancellation takes effect, if one is scheduled and has a date."""
-        return self.scheduled_effective_at if self.is_ending else None
-
-    @property
-    def paid_until(self) -> datetime | None:
-        """The end of the paid period: the next billing, or what it would have been."""
-        return self.next_billed_at or self.billing_resumes_at or self.period_ends_at
-
-    @property
-    def is_automatic(self) -> bool:
-        return self.collection_mode == "automatic"
-
-    def has_run_out(self, instant: datetime) -> bool:
-        """Whether a paused subscription has nothing left to run out, so that its end is at once."""
-        return self.status == "paused" and (self.paid_until is None or self.paid_until <= instant)
 
     def locks_apps_at(self, instant: datetime) -> bool:
         """Whether it is too close to its billing (or its end) for an app to change it."""
@@ -198,34 +214,43 @@ def whole() -> Select[Subscription]:
     )
 
 
+@lru_cache
+def _one(of_customer: bool, locked: bool) -> Select[Subscription]:
+    """The statement of `get`, built once: one row of its subscription for each item."""
+    items = joinedload(Subscription.items).joinedload(SubscriptionItem.price).joinedload(Price.product)
+    wanted = select(Subscription).options(
+        items,  # outer joins in a row: SQLite would read every item for an inner join within an outer one
+        joinedload(Subscription.customer, innerjoin=True),
+        joinedload(Subscription.payment_method),
+    )
+    wanted = wanted.where(Subscription.id == bindparam("id"))
+    if of_customer:
+        wanted = wanted.where(Subscription.customer_id == bindparam("customer_id"))
+    if locked:
+        wanted = wanted.with_for_update(of=Subscription).execution_options(populate_existing=True)
+    return wanted
+
+
 def get(subscription_id: str, *, customer_id: str | None = None) -> Subscription:
     """One subscription, whole; inside a transaction its row is locked until the end of it.
 
     Raises NotFound, alike for an unknown id and for another customer's.
     """
-    wanted = whole().where(Subscription.id == subscription_id)
-    if customer_id is not None:
-        wanted = wanted.where(Subscription.customer_id == customer_id)
-    if db.in_transaction():
-        wanted = wanted.with_for_update(of=Subscription).execution_options(populate_existing=True)
-    subscription = session().scalar(wanted)
+    wanted = _one(customer_id is not None, db.in_transaction())
+    subscription = session().scalars(wanted, {"id": subscription_id, "customer_id": customer_id}).unique().first()
     if subscription is None:
         raise NotFound("subscription", subscription_id)
     return subscription
 
 
-def of_customer(customer_id: str) -> list[Subscription]:
-    """A customer's subscriptions: pending cancellations first, then what lives, then what has ended."""
-    found = session().scalars(whole().where(Subscription.customer_id == customer_id).order_by(Subscription.id.desc()))
-    return sorted(found, key=lambda s: (not s.is_ending, s.status == "canceled"))
+_TABLE = Subscription.__table__
+_OWN = select(_TABLE.c.id).where(
+    _TABLE.c.customer_id == bindparam("customer_id"), _TABLE.c.id.in_(bindparam("ids", expanding=True))
+)
 
 
 def unknown_among(subscription_ids: Iterable[str], customer_id: str) -> list[str]:
     """The ids that are not this customer's subscriptions, in the order given."""
     wanted = list(subscription_ids)
-    own = set(
-        session().scalars(
-            select(Subscription.id).where(Subscription.customer_id == customer_id, Subscription.id.in_(wanted))
-        )
-    )
+    own = set(connection().execute(_OWN, {"customer_id": customer_id, "ids": wanted}).scalars()) if wanted else set()
     return [each for each in wanted if each not in own]

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint, or_, select, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint, bindparam, or_, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
-from portal.db import Base, session
+from portal.db import Base, connection, session
 from portal.domain import events, shapes
 from portal.domain.actors import Actor
 from portal.domain.payment_methods import PaymentMethod
@@ -96,18 +96,17 @@ def get(transaction_id: str, *, customer_id: str) -> Transaction:
     return found
 
 
-def of_customer(customer_id: str, limit: int = 100) -> Sequence[Transaction]:
-    """A customer's transactions, newest first."""
-    return (
-        session()
-        .scalars(
-            select(Transaction)
-            .where(Transaction.customer_id == customer_id)
-            .order_by(Transaction.id.desc())
-            .limit(limit)
-        )
-        .all()
-    )
+_OF_CUSTOMER = (
+    select(Transaction.__table__)
+    .where(Transaction.__table__.c.customer_id == bindparam("customer_id"))
+    .order_by(Transaction.__table__.c.id.desc())
+    .limit(bindparam("limit"))
+)
+
+
+def of_customer(customer_id: str, limit: int = 100) -> Sequence[Any]:
+    """A customer's transactions as plain rows, newest first."""
+    return connection().execute(_OF_CUSTOMER, {"customer_id": customer_id, "limit": limit}).all()
 
 
 def of_subscription(subscription_id: str, limit: int = 24) -> Sequence[Transaction]:

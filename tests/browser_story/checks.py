@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from axe_playwright_python.base import AXE_SCRIPT
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 SIZES = {"320 px": (320, 640), "1280 px": (1280, 900)}
 MOST_BYTES = 14 * 1024
 SMALLEST_TARGET = 44
-_EVERY_RULE = {"iframes": False, "resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+_OPTIONS = {"iframes": False, "resultTypes": ["violations"]}
 _RULES = {  # the scheme changes colours and nothing else
-    "light": json.dumps(_EVERY_RULE),
-    "dark": json.dumps({"iframes": False, "resultTypes": ["violations"], "runOnly": ["cat.color"]}),
+    "light": _OPTIONS | {"rules": {"target-size": {"enabled": True}}},
+    "dark": _OPTIONS | {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}},
 }
+PAGE_RULES = ("landmark-one-main", "region")
+"""Rules for pages only: a mail is shown inside the page of a mail program."""
 _PRESSED = "button, .button, summary, .option, input:not([type=hidden], [type=radio])"
 _SMALL = f"""() => [...document.querySelectorAll('{_PRESSED}')]
     .map(e => [e, e.getBoundingClientRect()])
@@ -33,25 +36,26 @@ _TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? []
 
 def problems_of(page: "Page", watch: Watch) -> list[str]:
     """All that is wrong with the page that is open."""
-    return script_free(watch) + weight(page, watch) + problems_seen(page)
+    return script_free(_as_sent(watch)) + weight(page, watch) + problems_seen(page)
 
 
-def problems_seen(page: "Page") -> list[str]:
-    """What is wrong with what a person perceives, whatever their screen and scheme."""
+def problems_seen(page: "Page", but: Sequence[str] = ()) -> list[str]:
+    """What is wrong with what a person perceives, whatever the screen; `but` are rules that do not apply."""
     found = []
     page.evaluate(AXE_SCRIPT)
     for scheme in _RULES:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         for size, (width, height) in SIZES.items():
             page.set_viewport_size({"width": width, "height": height})
-            here = violations(page, scheme) + page.evaluate(_SMALL) + page.evaluate(_TOO_WIDE)
+            objections = [each for each in violations(page, scheme) if not each.startswith(tuple(but))]
+            here = objections + page.evaluate(_SMALL) + page.evaluate(_TOO_WIDE)
             found += [f"{scheme}, {size}: {each}" for each in here]
     return found
 
 
 def violations(page: "Page", scheme: str) -> list[str]:
     """What axe objects to, one line an element."""
-    results = page.evaluate(f"() => axe.run({_RULES[scheme]})")
+    results = page.evaluate(f"() => axe.run({json.dumps(_RULES[scheme])})")
     return [
         f"{rule['id']} ({rule['help']}): {node['html'][:120]} {node['failureSummary']}"
         for rule in results["violations"]
@@ -63,17 +67,16 @@ def weight(page: "Page", watch: Watch) -> list[str]:
     """Whether page and stylesheet, compressed, are more than one round trip brings."""
     address = page.locator("link[rel=stylesheet]").get_attribute("href") or ""
     style = page.request.get(re.sub(r"^(https?://[^/]+).*", rf"\1{address}", page.url)).body()
-    html = _html(watch).encode()
-    compressed = len(gzip.compress(html, 6)) + len(gzip.compress(style, 6))
+    compressed = len(gzip.compress(_as_sent(watch).encode(), 6)) + len(gzip.compress(style, 6))
     return [f"page and stylesheet are {compressed} bytes"] if compressed >= MOST_BYTES else []
 
 
-def script_free(watch: Watch) -> list[str]:
-    """The tags and attributes of the last page that could run or style something inline."""
+def script_free(html: str) -> list[str]:
+    """The tags and attributes of a page that could run or style something inline."""
     bad = r"<script\b[^>]*>|<style\b[^>]*>|<[a-z][^>]*\s(?:on[a-z]+|style)=[^>]*>|javascript:"
-    return [f"on the page: {each}" for each in re.findall(bad, _html(watch), re.IGNORECASE)]
+    return [f"on the page: {each}" for each in re.findall(bad, html, re.IGNORECASE)]
 
 
-def _html(watch: Watch) -> str:
-    """The last page as the server sent it; not the mail inside a frame of it."""
+def _as_sent(watch: Watch) -> str:
+    """The last page as the server sent it; not the mail that it has in a frame."""
     return next(each.text() for each in reversed(watch.bodies) if each.frame.parent_frame is None)

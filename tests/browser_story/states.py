@@ -13,7 +13,7 @@ from portal.domain import renewal
 from portal.gateways.sandbox import Sandbox
 from tests import people
 from tests.browser_story.running import RunningPortal, link_in
-from tests.browser_story.watching import Watch
+from tests.browser_story.watching import Watch, press
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -57,13 +57,14 @@ def state(name: str) -> Callable[[Way], Way]:
 def fill_card(page: "Page", number: str, expiry: str = "07/31", cvc: str = "123") -> None:
     for label, text in (("Card number", number), ("Expiry date", expiry), ("Security code", cvc)):
         page.get_by_label(label).fill(text)
-    page.get_by_role("button", name="Save card").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save card").click()  # it may go on: "and pay $30.00"
 
 
 def ask_to_sign_in(page: "Page", portal: RunningPortal, address: str) -> None:
     page.goto(f"{portal.origin}/portal/sign-in")
     page.get_by_label("Email address").fill(address)
-    page.get_by_role("button", name="Email me a sign-in link").click()
+    press(page, "Email me a sign-in link")
 
 
 def sign_in_link(page: "Page", portal: RunningPortal) -> str:
@@ -159,7 +160,7 @@ def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
 @state("banner: canceled, asking why")
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     page.goto(portal.link("cancel", portal.new()))
-    page.get_by_role("button", name="Cancel at the end of the period").click()
+    press(page, "Cancel at the end of the period")
     page.get_by_text("Tell us why").click()
 
 
@@ -167,19 +168,19 @@ def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     STATES["banner: canceled, asking why"](page, portal, watch)
     page.get_by_label("It costs too much").check()
-    page.get_by_role("button", name="Send my answer").click()
+    press(page, "Send my answer")
 
 
 @state("banner: kept")
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     page.goto(portal.link("keep", portal.new(**ENDING)))
-    page.get_by_role("button", name="Keep my subscription").click()
+    press(page, "Keep my subscription")
 
 
 @state("banner: ended at once")
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     STATES["cancel: paused, nothing left"](page, portal, watch)
-    page.get_by_role("button", name="Cancel now").click()
+    press(page, "Cancel now")
 
 
 @state("update payment: declined")
@@ -206,7 +207,7 @@ def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
 @state("banner: card saved")
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     STATES["update payment: to confirm"](page, portal, watch)
-    page.get_by_role("button", name="Confirm this card").click()
+    press(page, "Confirm this card")
 
 
 @state("banner: paid")

@@ -11,7 +11,7 @@ from portal.domain.subscriptions import Subscription
 from tests import people
 from tests.browser_story.running import RunningPortal
 from tests.browser_story.states import AMELIA, DEMO, ENDING, STATES, ask_to_sign_in, sign_in_link, state
-from tests.browser_story.watching import Watch
+from tests.browser_story.watching import Watch, press
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -42,14 +42,14 @@ def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     link = sign_in_link(page, portal)
     page.goto(link)
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    press(page, "Sign in")
     page.goto(link)
 
 
 @state("signed out")
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     page.goto(portal.link("portal", customer=AMELIA))
-    page.get_by_role("button", name="Sign out").click()
+    press(page, "Sign out")
 
 
 @state("link: expired")
@@ -80,7 +80,7 @@ def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     watch.expect(410)
     page.goto(portal.link("cancel", portal.new(), issued_at=clock.now() - timedelta(days=30)))
-    page.get_by_role("button", name="Email me a fresh link").click()
+    press(page, "Email me a fresh link")
 
 
 @state("error: unknown page")
@@ -107,7 +107,7 @@ def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     watch.expect(403)
     page.goto(portal.link("cancel", DEMO["active"]))
     page.locator("main [name=csrf_token]").evaluate("field => field.value = 'stale'")
-    page.get_by_role("button", name="Cancel at the end of the period").click()
+    press(page, "Cancel at the end of the period")
 
 
 @state("error: only staff can take it back")
@@ -118,7 +118,7 @@ def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     page.goto(portal.link("keep", sub))
     with portal.inside(), transaction():
         session().get_one(Subscription, sub).scheduled_by = "staff"
-    page.get_by_role("button", name="Keep my subscription").click()
+    press(page, "Keep my subscription")
 
 
 @state("error: too many requests")
@@ -133,7 +133,7 @@ def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     sub = portal.new(f"{ids.new('x')[2:]}@example.com")
     page.goto(portal.link("cancel", sub))
-    page.get_by_role("button", name="Cancel at the end of the period").click()
+    press(page, "Cancel at the end of the period")
     with portal.inside():
         address = session().get_one(Customer, people.row(sub).customer_id).email
     [mail] = portal.mailed(address, 1)
@@ -144,6 +144,7 @@ def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
 @state("mailbox: a mail")
 def _(page: "Page", portal: RunningPortal, watch: Watch) -> None:
     STATES["mailbox: list"](page, portal, watch)
-    page.locator("main tbody a").first.click()
+    with page.expect_navigation():
+        page.locator("main tbody a").first.click()
     page.get_by_text("As plain text").click()
     page.get_by_text("All headers").click()

@@ -12,11 +12,11 @@ import pytest
 
 from portal.demo import seller
 from tests.browser_story.running import RunningPortal, link_in, wait_until
-from tests.browser_story.watching import Browsing
+from tests.browser_story.watching import Browsing, press
 from tests.conftest import KINDS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 
@@ -95,12 +95,6 @@ def cancel_link(portal: RunningPortal, subscription: str) -> str:
     assert links["update_subscription_payment_method"].startswith(payment)
     assert links["cancel_subscription"].startswith(f"{portal.origin}/portal/subscriptions/{subscription}/cancel?token=")
     return str(links["cancel_subscription"])
-
-
-def press(page: "Page", button: str) -> str:
-    """Presses a button; what the banner then says."""
-    page.get_by_role("button", name=button).click()
-    return page.locator("#done").inner_text()
 
 
 def assert_scheduled(portal: RunningPortal, before: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -57,6 +57,13 @@ class Watch:
             self.documents.append((response.request.method, path, response.status))
             if not 300 <= response.status < 400:
                 self.bodies.append(response)
+
+
+def press(page: "Page", name: str, role: Literal["button", "link"] = "button") -> str:
+    """Presses a button, or a link, with just this name; the words of the page that follows."""
+    with page.expect_navigation():
+        page.get_by_role(role, name=name, exact=True).click()
+    return str(page.locator("main").inner_text())
 
 
 class Browsing:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite  # noqa: F401  (loaded once, before the forks)
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, configure_mappers
 
 from portal import cli, clock, config, db, worker
@@ -51,16 +52,24 @@ def end_with_others(tell: Tell, barrier: Any, at: datetime, batch: int) -> int:
 
 
 def renew_with_others(tell: Tell, barrier: Any, at: datetime, batch: int) -> dict[str, int]:
-    """The same for renewals, and then for payments."""
+    """The same for renewals, and then for payments; answers how many it opened and how many it charged."""
     db.connect(config.current().database_url)
+    charged = 0
+
+    class Counting(Sandbox):
+        def charge(self, *args: Any, **more: Any) -> str | None:
+            nonlocal charged
+            charged += 1
+            return super().charge(*args, **more)
+
     with clock.frozen(at):
         _in_transaction(renewal.open_due, 0)
         barrier.wait(30)
         renewed = _as_long_as_it_works(lambda: _in_transaction(renewal.open_due, batch))
         barrier.wait(60)
-        collected = _as_long_as_it_works(lambda: int(renewal.collect_next(Sandbox())))
+        _as_long_as_it_works(lambda: int(renewal.collect_next(Counting())))
     db.disconnect()
-    return {"renewed": renewed, "collected": collected}
+    return {"renewed": renewed, "charged": charged}
 
 
 def _in_transaction(verb: Callable[[int], int], limit: int) -> int:
@@ -69,10 +78,18 @@ def _in_transaction(verb: Callable[[int], int], limit: int) -> int:
 
 
 def _as_long_as_it_works(work: Callable[[], int]) -> int:
+    """Like a worker, it comes again when it had to wait too long for the other's lock."""
     total = 0
-    while count := work():
+    while True:
+        try:
+            count = work()
+        except OperationalError:
+            db.close()
+            continue
+        db.close()
+        if not count:
+            return total
         total += count
-    return total
 
 
 def _die_at(step: int, tell: Tell) -> None:

@@ -27,7 +27,7 @@ def test_of_two_workers_exactly_one_bills_and_charges_each_period(database: str)
     barrier = CONTEXT.Barrier(2)
     workers = [start(jobs.renew_with_others, barrier, NOW, 5) for _ in range(2)]
     shares = [worker.result(90) for worker in workers]
-    for what in ("renewed", "collected"):
+    for what in ("renewed", "charged"):
         done = [share[what] for share in shares]
         assert sum(done) == 120, f"{what}: {done}"
         if is_postgresql():

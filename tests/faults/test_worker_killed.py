@@ -20,7 +20,7 @@ from tests.smtp import MailServer
 
 SEED = 11
 FEW, MANY = 20, 300
-KILLS = [FEW, pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+KILLS = [FEW, pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 PAYING = ("renewals", "collections")
 LEASE_OVER = timedelta(minutes=3)
 
