@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from portal import __version__, config, db
+from portal.bench.commands import bench, fill
 from portal.config import ROOT, ConfigError
 
 
@@ -217,6 +218,10 @@ def settings() -> None:
     for each in fields(config.Config):
         default = each.metadata["default"].replace(str(ROOT) + "/", "")
         click.echo(f"PORTAL_{each.name.upper()}\n    {each.metadata['meaning']}\n    default: {default or 'none'}")
+
+
+main.add_command(bench)
+main.add_command(fill)
 
 
 def upgrade() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from jinja2 import BytecodeCache, FileSystemBytecodeCache
 
 from portal import cli, clock, config, create_app, db
 from tests.person import Person
@@ -96,9 +97,17 @@ def database(
         server.drop_database(name)
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> BytecodeCache:
+    """Each test has an application of its own; its templates are compiled once for all."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def app(database: str) -> Flask:
-    return create_app()
+def app(database: str, compiled_templates: BytecodeCache) -> Flask:
+    portal = create_app()
+    portal.jinja_env.bytecode_cache = compiled_templates
+    return portal
 
 
 @pytest.fixture

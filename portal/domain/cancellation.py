@@ -9,15 +9,19 @@
 Each verb is guard → change → record, under the row's lock. Rules: `docs/rules.md`
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Sequence, Set
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
 
 from portal import clock, db, ids
 from portal.db import session
-from portal.domain import events, mails, staff, subscriptions, transactions
+from portal.domain import events, mails, snapshots, staff, transactions
 from portal.domain.actors import Actor, system
 from portal.domain.subscriptions import CANCEL, Subscription
 from portal.errors import (
+    Changed,
     ChangePending,
     ScheduledByOthers,
     TooLateToKeep,
@@ -25,6 +29,8 @@ from portal.errors import (
 
 REASONS = ("too_expensive", "unused", "missing_features", "switched", "technical", "temporary", "other")
 LONGEST_COMMENT = 2000
+GRACE = timedelta(seconds=5)
+"""How long past its instant an end is carried out: longer than a request waits for the row on a busy machine."""
 
 
 def at_period_end(subscription: Subscription, *, by: Actor) -> None:
@@ -38,8 +44,9 @@ def at_period_end(subscription: Subscription, *, by: Actor) -> None:
     _refuse_apps_while_pending(subscription, by)
     if subscription.is_ending:
         return
+    _refuse_overtaken(subscription, by)
     if subscription.has_run_out(by.received_at) or (subscription.status == "paused" and by.kind == "key"):
-        _end((subscription,), at=by.received_at, by=by)
+        _end(subscription, at=by.received_at, by=by)
         return
     subscription.schedule(CANCEL, at=subscription.paid_until, by=by)
     events.record("subscription.updated", subscription, by=by, transition="cancellation_scheduled")
@@ -58,7 +65,7 @@ def now(subscription: Subscription, *, by: Actor) -> None:
         raise ValueError("a customer ends a subscription at its period's end only")
     for debt in transactions.open_of(subscription.id):
         transactions.cancel(debt, by=by)
-    _end((subscription,), at=clock.now(), by=by)
+    _end(subscription, at=clock.now(), by=by)
 
 
 def withdraw(subscription: Subscription, *, by: Actor) -> bool:
@@ -84,26 +91,31 @@ def withdraw(subscription: Subscription, *, by: Actor) -> bool:
 def carry_out(limit: int) -> int:
     """Ends up to `limit` subscriptions whose instant has come, as one batch; answers how many there were.
 
-    Rows another worker holds are passed over. What was promised counts: `canceled_at` is the scheduled instant.
+    It waits GRACE, so that who changed their mind in time is in time. Rows another worker holds are passed over.
+    What was promised counts: `canceled_at` is the scheduled instant.
     """
-    due = (
-        session()
-        .scalars(
-            subscriptions.whole()
-            .where(Subscription.scheduled_action == CANCEL, Subscription.scheduled_effective_at <= clock.now())
-            .order_by(Subscription.scheduled_effective_at)
-            .limit(limit)
-            .with_for_update(of=Subscription, skip_locked=True)
-        )
-        .all()
+    effective_at = Subscription.scheduled_effective_at
+    due = snapshots.whole(
+        select(Subscription)
+        .where(Subscription.scheduled_action == CANCEL, effective_at <= clock.now() - GRACE)
+        .order_by(effective_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
     )
-    _end(due, at=None, by=system())
+    if due:
+        values = _ended(at=effective_at) | {"version": Subscription.version + 1}
+        ending = update(Subscription).where(Subscription.id.in_([each.id for each in due])).values(values)
+        session().execute(ending.execution_options(synchronize_session=False))
+        indebted = {each.id for each in due if each.status == "past_due"}
+        for each in due:
+            each.become(_ended(at=each.scheduled_effective_at))
+        _tell(due, by=system(), indebted=indebted)
     return len(due)
 
 
 def exhausted(subscription: Subscription) -> None:
     """Ends a subscription whose last attempt to collect a payment has failed."""
-    _end((subscription,), at=clock.now(), by=system(), because="payment_failed")
+    _end(subscription, at=clock.now(), by=system(), because="payment_failed")
 
 
 def give_reason(subscription: Subscription, *, reason: str | None, comment: str | None, by: Actor) -> bool:
@@ -131,29 +143,29 @@ def give_reason(subscription: Subscription, *, reason: str | None, comment: str 
     return True
 
 
-def _end(
-    ending: Sequence[Subscription],
-    *,
-    at: datetime | None,
-    by: Actor,
-    because: str = "",
-) -> None:
-    """Ends subscriptions at an instant, or each at the instant it was scheduled for; one batch, four statements."""
-    indebted = {each.id for each in ending if each.status == "past_due"} if at is None else set()
-    for subscription in ending:
-        effective = at or subscription.scheduled_effective_at
-        subscription.status, subscription.canceled_at = "canceled", effective
-        subscription.period_starts_at = subscription.period_ends_at = None
-        subscription.bill_next_at(None)
-        subscription.clear_schedule()
+def _end(subscription: Subscription, *, at: datetime, by: Actor, because: str = "") -> None:
+    """Ends one subscription at an instant."""
+    for name, value in _ended(at=at).items():
+        setattr(subscription, name, value)
+    _tell((subscription,), by=by, because=because)
+
+
+def _ended(*, at: Any) -> dict[str, Any]:
+    """What ending changes on a row; `at` is the instant, or the column that holds it."""
+    nothing_left = (
+        *("period_starts_at", "period_ends_at", "next_billed_at", "remind_at", "billing_resumes_at"),
+        *("scheduled_action", "scheduled_effective_at", "scheduled_resume_at", "scheduled_at", "scheduled_by"),
+    )
+    return {"status": "canceled", "canceled_at": at, "updated_at": clock.now(), **dict.fromkeys(nothing_left)}
+
+
+def _tell(ended: Sequence[Any], *, by: Actor, because: str = "", indebted: Set[str] = frozenset()) -> None:
+    """Records and mails that subscriptions have ended; two statements, however many."""
     events.record_all(
         (
-            (type, subscription, transition, subscription.canceled_at or clock.now())
-            for subscription in ending
-            for type, transition in (
-                ("subscription.updated", None),
-                ("subscription.canceled", "subscription_ended"),
-            )
+            (type, subscription, transition, subscription.canceled_at)
+            for subscription in ended
+            for type, transition in (("subscription.updated", None), ("subscription.canceled", "subscription_ended"))
         ),
         by=by,
     )
@@ -164,8 +176,14 @@ def _end(
             f"ended:{subscription.id}",
             {"because": because, "debt_remains": subscription.id in indebted},
         )
-        for subscription in ending
+        for subscription in ended
     )
+
+
+def _refuse_overtaken(subscription: Subscription, by: Actor) -> None:
+    """An honest answer to a request that was held up for longer than a renewal waits for it."""
+    if subscription.period_starts_at is not None and by.received_at < subscription.period_starts_at:
+        raise Changed("It was renewed while the request was on its way. Nothing was recorded. Look at it again.")
 
 
 def _refuse_apps_while_pending(subscription: Subscription, by: Actor) -> None:

@@ -7,6 +7,7 @@ history that customer and staff see.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import JSON, Index, insert, select
@@ -73,6 +74,7 @@ def record_all(changes: Iterable[tuple[str, Any, str | None, datetime]], *, by: 
         "received_at": by.received_at,
     }
     session().flush()
+    shape = lru_cache(maxsize=None)(shapes.of)  # two events of one change carry the same entity
     rows = [
         {
             "id": ids.new("evt"),
@@ -83,7 +85,7 @@ def record_all(changes: Iterable[tuple[str, Any, str | None, datetime]], *, by: 
             "subscription_id": subject.id
             if type.startswith("subscription.")
             else getattr(subject, "subscription_id", None),
-            "data": shapes.of(subject),
+            "data": shape(subject),
             "transition": transition,
             **who,
         }

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
-from portal.db import connection
+from portal.db import connection, session
 from portal.domain.catalog import Price, Product
+from portal.domain.customers import Customer
 from portal.domain.payment_methods import PaymentMethod
 from portal.domain.subscriptions import Standing, Subscription, SubscriptionItem
 from portal.errors import NotFound
@@ -45,10 +46,20 @@ _ITEMS_OF_CUSTOMER = _ITEMS.join(_SUBSCRIPTION, _SUBSCRIPTION.c.id == _ITEM.c.su
 )
 
 
+_PEOPLE = select(Customer).where(Customer.id.in_(bindparam("ids", expanding=True)))
+_CARDS = select(_CARD).where(_CARD.c.id.in_(bindparam("ids", expanding=True)))
+
+
 class Snapshot(Standing):
     """A subscription as plain values, with the properties of the mapped one."""
 
+    __tablename__ = Subscription.__tablename__
+
     def __init__(self, **values: Any) -> None:
+        self.become(values)
+
+    def become(self, values: dict[str, Any]) -> None:
+        """Takes other values, after a statement has given them to the row."""
         self.__dict__.update(values)
 
 
@@ -71,6 +82,27 @@ def of_customer(customer: Any) -> list[Any]:
             card = SimpleNamespace(**dict(zip(_CARD_NAMES, row[len(_SUBSCRIPTION_NAMES) :], strict=True)))
         found.append(Snapshot(**values, customer=customer, payment_method=card, items=items[row[0]]))
     return sorted(found, key=lambda s: (not s.is_ending, s.status == "canceled"))
+
+
+def whole(wanted: Select[Any]) -> list[Any]:
+    """The subscriptions of a statement with all that an event or a mail says of them: four statements in all."""
+    rows = connection().execute(wanted.with_only_columns(*_SUBSCRIPTION.c)).all()
+    if not rows:
+        return []
+    items = _items(connection().execute(_ITEMS_OF_MANY, {"ids": [row.id for row in rows]}))
+    people = {each.id: each for each in session().scalars(_PEOPLE, {"ids": list({row.customer_id for row in rows})})}
+    cards = {
+        row.id: row for row in connection().execute(_CARDS, {"ids": list({row.payment_method_id for row in rows})})
+    }
+    return [
+        Snapshot(
+            **row._mapping,
+            items=items[row.id],
+            customer=people[row.customer_id],
+            payment_method=cards.get(row.payment_method_id),
+        )
+        for row in rows
+    ]
 
 
 def read(wanted: Select[Any]) -> list[Any]:

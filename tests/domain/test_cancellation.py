@@ -1,17 +1,20 @@
 """The state × action table of the domain: who may end a subscription, when it ends, what is recorded and mailed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
+from portal import config, db
 from portal.db import session, transaction
 from portal.domain import cancellation, renewal, subscriptions
 from portal.domain.actors import Actor
 from portal.domain.transactions import Transaction
 from portal.errors import (
     AlreadyCanceled,
+    Changed,
     ChangePending,
     LockedForRenewal,
     PastDue,
@@ -331,3 +334,48 @@ def all_events(sub: str) -> list[Any]:
 
     with transaction():
         return session().query(Event).filter_by(subscription_id=sub).order_by(Event.id).all()
+
+
+def test_a_request_that_was_held_up_past_the_renewal_is_told_so_and_records_nothing(database: str) -> None:
+    sub = make("active")
+    began = people.row(sub).period_starts_at
+    assert began is not None
+    with pytest.raises(Changed):
+        ask(cancellation.at_period_end, sub, "customer", began - timedelta(seconds=1))
+    assert said(sub) == ([], [])
+
+
+def test_a_change_of_mind_in_time_is_not_overtaken_by_the_worker(database: str, the_clock: Any) -> None:
+    sub = make("ending by customer")
+    the_clock.set(END + timedelta(seconds=4))
+    with transaction():
+        assert cancellation.carry_out(10) == 0
+    assert ask(cancellation.withdraw, sub, "customer", END - timedelta(milliseconds=1)) is True
+    assert people.row(sub).next_billed_at == END
+
+
+def test_a_scheduled_end_wins_over_the_pause_that_follows_exhaustion(database: str, the_clock: Any) -> None:
+    from portal import worker
+
+    config.use(replace(config.current(), payment_exhausted="paused", payment_retries=()))
+    sub = people.subscription(
+        people.customer(), began=END - timedelta(days=30), period_ends_at=END, card="sandbox_declines"
+    )
+    the_clock.set(END + timedelta(seconds=31))
+    worker.renewals()
+    ask(cancellation.at_period_end, sub, "customer", the_clock.at)
+    worker.collections()
+    assert people.row(sub).status == "canceled"
+
+
+def test_hundreds_of_due_ends_are_one_batch_of_a_handful_of_statements(database: str, the_clock: Any) -> None:
+    who, price = people.customer(), people.price()
+    subs = [people.subscription(who, price_id=price, period_ends_at=END, **pending("customer")) for _ in range(60)]
+    the_clock.set(END + timedelta(seconds=10))
+    statements: list[str] = []
+    event.listen(db.engine(), "before_cursor_execute", lambda *args: statements.append(args[2]))
+    with transaction():
+        assert cancellation.carry_out(500) == 60
+    assert len(statements) <= 10, statements
+    assert {people.row(sub).status for sub in subs} == {"canceled"}
+    assert people.mails_of(subs[0]) == ["subscription_ended"]
