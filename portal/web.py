@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
-from flask import Flask, Request, Response, g, make_response, render_template, request
+from flask import Flask, Request, Response, abort, g, make_response, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import MethodNotAllowed
 
 from portal import clock, config, db
-from portal.errors import InvalidRequest, NotFound, Refusal, refusal_for
+from portal.errors import InvalidRequest, Refusal, refusal_for
 
 log = logging.getLogger("portal.web")
 MOST_BYTES = 1_000_000
@@ -111,7 +111,7 @@ def _arrive() -> None:
     g.received_at = clock.now()
     g.request_id = str(uuid.uuid4())
     if "\x00" in request.path:
-        raise NotFound
+        abort(404)
 
 
 def _leave(response: Response) -> Response:

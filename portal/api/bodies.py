@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from portal.errors import InvalidRequest
 
-MOST_LEVELS = 64
+MOST_LEVELS = 110
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -56,7 +56,7 @@ def _refuse_unstorable(value: Any, depth: int = 0) -> None:
 
 def sent() -> dict[str, Any]:
     """The body as it came, once it is known to be a JSON object."""
-    return orjson.loads(request.get_data())
+    return orjson.loads(request.get_data().strip() or b"{}")
 
 
 def invalid_fields(wrong: ValidationError) -> InvalidRequest:

@@ -66,12 +66,14 @@ class Measured:
     web_memory: float
     worker_memory: float
     carried: Carried
+    idle_look: float
 
 
 def measure(plan: Plan, kind: str, size: int, folder: Path, say: Say) -> Measured:
     with filled(kind, size, folder) as url:
         app = create_app()
         workshop = Workshop(app, size)
+        idle_look = carrying.idle_look()
         counted = queries.counts(app, workshop)
         operations = [(each, answer_size(app, each)) for each in workshop.operations()]
         with serving(url, folder) as server:
@@ -83,7 +85,7 @@ def measure(plan: Plan, kind: str, size: int, folder: Path, say: Say) -> Measure
         say(f"carry out {due:,} due cancellations")
         carried = carrying.measure(due, plan.rounds)
         worker_memory = carrying.worker_memory(due, url, folder)
-    return Measured(kind, size, results, counted, web_memory, worker_memory, carried)
+    return Measured(kind, size, results, counted, web_memory, worker_memory, carried, idle_look)
 
 
 def _compare(plan: Plan, server: Server, operation: Operation, size: int, say: Say) -> Result:

@@ -77,6 +77,8 @@ class Sandbox:
         return _card(number[-4:], month, year, _ACCEPTED[number])
 
     def confirmation(self, reference: str, *, customer_id: str) -> Card:
+        if not ids.is_id(reference, "set"):
+            raise CardRefused("nothing_to_confirm")
         setup = session().scalar(
             select(SandboxSetup).where(
                 SandboxSetup.id == reference,

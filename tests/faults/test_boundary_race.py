@@ -83,6 +83,8 @@ class Story:
 
     def _ended(self) -> str:
         if not self.accepted:
+            in_time = [act for act in self.acts if act.outcome == "AlreadyCanceled" and act.received_at < self.ends]
+            assert in_time == [], "kept in time, and ended all the same"
             return "too late to keep, ended"
         return "canceled in time" if self.accepted[-1].received_at < self.ends else "canceled late, before the renewal"
 
