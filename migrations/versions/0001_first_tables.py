@@ -355,11 +355,17 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
         batch_op.create_index(
+            batch_op.f("ix_subscriptions_address_id_subscriptions_id"), ["address_id", "id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_subscriptions_collection_mode_subscriptions_id"), ["collection_mode", "id"], unique=False
+        )
+        batch_op.create_index(
             batch_op.f("ix_subscriptions_customer_id_subscriptions_id"), ["customer_id", "id"], unique=False
         )
         batch_op.create_index(
             "ix_subscriptions_due",
-            ["scheduled_effective_at"],
+            ["scheduled_action", "scheduled_effective_at"],
             unique=False,
             postgresql_where=sa.text("scheduled_action IS NOT NULL"),
         )
@@ -390,7 +396,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subscription_id", "position", name=op.f("pk_subscription_items")),
     )
     with op.batch_alter_table("subscription_items", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_subscription_items_price_id"), ["price_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_subscription_items_price_id_subscription_items_subscription_id"),
+            ["price_id", "subscription_id"],
+            unique=False,
+        )
 
     op.create_table(
         "transactions",
@@ -450,7 +460,7 @@ def downgrade() -> None:
 
     op.drop_table("transactions")
     with op.batch_alter_table("subscription_items", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_subscription_items_price_id"))
+        batch_op.drop_index(batch_op.f("ix_subscription_items_price_id_subscription_items_subscription_id"))
 
     op.drop_table("subscription_items")
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
@@ -460,6 +470,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_subscriptions_next_billed_at"))
         batch_op.drop_index("ix_subscriptions_due", postgresql_where=sa.text("scheduled_action IS NOT NULL"))
         batch_op.drop_index(batch_op.f("ix_subscriptions_customer_id_subscriptions_id"))
+        batch_op.drop_index(batch_op.f("ix_subscriptions_collection_mode_subscriptions_id"))
+        batch_op.drop_index(batch_op.f("ix_subscriptions_address_id_subscriptions_id"))
 
     op.drop_table("subscriptions")
     with op.batch_alter_table("grants", schema=None) as batch_op:

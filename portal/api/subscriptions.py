@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from flask import Response, g
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from portal import config, links, web
 from portal.access import app_actor, key_required, require
@@ -92,8 +92,8 @@ def _filtered() -> Any:
         if values := bodies.choices(name, allowed):
             wanted = wanted.where(column.in_(values))
     if prices := bodies.several("price_id"):
-        priced = select(SubscriptionItem.subscription_id).where(SubscriptionItem.price_id.in_(prices))
-        wanted = wanted.where(Subscription.id.in_(priced))
+        item = SubscriptionItem
+        wanted = wanted.where(exists().where(item.subscription_id == Subscription.id, item.price_id.in_(prices)))
     return wanted
 
 

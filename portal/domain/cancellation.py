@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 
 from portal import clock, db, ids
 from portal.db import session
-from portal.domain import events, mails, snapshots, staff, transactions
+from portal.domain import events, mails, snapshots, staff, subscriptions, transactions
 from portal.domain.actors import Actor, system
 from portal.domain.subscriptions import CANCEL, Subscription
 from portal.errors import (
@@ -88,6 +88,11 @@ def withdraw(subscription: Subscription, *, by: Actor) -> bool:
     return True
 
 
+def any_due() -> bool:
+    """Whether there is an end to carry out."""
+    return subscriptions.any_where(*_is_due())
+
+
 def carry_out(limit: int) -> int:
     """Ends up to `limit` subscriptions whose instant has come, as one batch; answers how many there were.
 
@@ -96,11 +101,7 @@ def carry_out(limit: int) -> int:
     """
     effective_at = Subscription.scheduled_effective_at
     due = snapshots.whole(
-        select(Subscription)
-        .where(Subscription.scheduled_action == CANCEL, effective_at <= clock.now() - GRACE)
-        .order_by(effective_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+        select(Subscription).where(*_is_due()).order_by(effective_at).limit(limit).with_for_update(skip_locked=True)
     )
     if due:
         values = _ended(at=effective_at) | {"version": Subscription.version + 1}
@@ -148,6 +149,10 @@ def _end(subscription: Subscription, *, at: datetime, by: Actor, because: str = 
     for name, value in _ended(at=at).items():
         setattr(subscription, name, value)
     _tell((subscription,), by=by, because=because)
+
+
+def _is_due() -> tuple[Any, Any]:
+    return Subscription.scheduled_action == CANCEL, Subscription.scheduled_effective_at <= clock.now() - GRACE
 
 
 def _ended(*, at: Any) -> dict[str, Any]:

@@ -1,10 +1,17 @@
 """Pauses that were planned: taking effect, ending again, taken back."""
 
+from typing import Any
+
 from portal import clock
 from portal.db import session
 from portal.domain import events, mails, periods, subscriptions, transactions
 from portal.domain.actors import Actor, system
 from portal.domain.subscriptions import PAUSE, RESUME, Subscription
+
+
+def any_due() -> bool:
+    """Whether there is a pause to begin or to end."""
+    return subscriptions.any_where(*_is_due())
 
 
 def carry_out(limit: int) -> int:
@@ -13,10 +20,7 @@ def carry_out(limit: int) -> int:
         session()
         .scalars(
             subscriptions.whole()
-            .where(
-                Subscription.scheduled_action.in_((PAUSE, RESUME)),
-                Subscription.scheduled_effective_at <= clock.now(),
-            )
+            .where(*_is_due())
             .order_by(Subscription.scheduled_effective_at)
             .limit(limit)
             .with_for_update(of=Subscription, skip_locked=True)
@@ -49,6 +53,10 @@ def exhausted(subscription: Subscription) -> None:
     """Pauses a subscription whose last attempt to collect a payment has failed."""
     subscription.clear_schedule()
     _pause(subscription, by=system())
+
+
+def _is_due() -> tuple[Any, Any]:
+    return Subscription.scheduled_action.in_((PAUSE, RESUME)), Subscription.scheduled_effective_at <= clock.now()
 
 
 def _pause(subscription: Subscription, *, by: Actor) -> None:

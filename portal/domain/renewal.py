@@ -10,6 +10,7 @@ row first (`docs/rules.md`: the row lock decides; who was in time wins).
 
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -18,10 +19,20 @@ from portal.db import session, transaction
 from portal.domain import cancellation, events, mails, pausing, periods, subscriptions, transactions
 from portal.domain.actors import Actor, system
 from portal.domain.payment_methods import PaymentMethod
-from portal.domain.subscriptions import RENEWING, Subscription
+from portal.domain.subscriptions import RENEWING, STATUSES, Subscription
 from portal.domain.transactions import Attempt, Transaction
 from portal.errors import PaymentUnderWay
 from portal.gateways import Gateway
+
+
+def any_to_remind() -> bool:
+    """Whether there is a renewal to announce."""
+    return subscriptions.any_where(_is_to_remind())
+
+
+def any_to_open() -> bool:
+    """Whether there is a period to open."""
+    return subscriptions.any_where(*_is_to_open())
 
 
 def remind_due(limit: int) -> int:
@@ -30,7 +41,7 @@ def remind_due(limit: int) -> int:
         session()
         .scalars(
             subscriptions.whole()
-            .where(Subscription.remind_at <= clock.now())
+            .where(_is_to_remind())
             .order_by(Subscription.remind_at)
             .limit(limit)
             .with_for_update(of=Subscription, skip_locked=True)
@@ -53,10 +64,7 @@ def open_due(limit: int) -> int:
         session()
         .scalars(
             subscriptions.whole()
-            .where(
-                Subscription.next_billed_at <= clock.now() - config.current().renewal_grace,
-                Subscription.status.in_(RENEWING),
-            )
+            .where(*_is_to_open())
             .order_by(Subscription.next_billed_at)
             .limit(limit)
             .with_for_update(of=Subscription, skip_locked=True)
@@ -66,6 +74,16 @@ def open_due(limit: int) -> int:
     for subscription in due:
         begin_period(subscription, by=system())
     return len(due)
+
+
+def _is_to_remind() -> Any:
+    return Subscription.remind_at <= clock.now()
+
+
+def _is_to_open() -> tuple[Any, Any]:
+    """Names the statuses that do not renew, because SQLite would else read all that do, not the few that are due."""
+    due = Subscription.next_billed_at <= clock.now() - config.current().renewal_grace
+    return due, Subscription.status.not_in([each for each in STATUSES if each not in RENEWING])
 
 
 def begin_period(subscription: Subscription, *, by: Actor) -> Transaction:

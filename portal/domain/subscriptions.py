@@ -27,6 +27,7 @@ CANCEL, PAUSE, RESUME = "cancel", "pause", "resume"
 STATUSES = ("active", "trialing", "past_due", "paused", "canceled")
 LIVE = ("active", "trialing", "past_due")
 RENEWING = ("active", "trialing")
+_IS_SCHEDULED = text("scheduled_action IS NOT NULL")
 
 
 class Standing:
@@ -83,11 +84,9 @@ class Subscription(Standing, Base):
         Index(None, "customer_id", "id"),
         Index(None, "status", "id"),
         Index(None, "scheduled_action", "id"),
-        Index(
-            "ix_subscriptions_due",
-            "scheduled_effective_at",
-            postgresql_where=text("scheduled_action IS NOT NULL"),
-        ),
+        Index("ix_subscriptions_due", "scheduled_action", "scheduled_effective_at", postgresql_where=_IS_SCHEDULED),
+        Index(None, "collection_mode", "id"),
+        Index(None, "address_id", "id"),
         Index(None, "next_billed_at"),
         Index(None, "remind_at"),
     )
@@ -181,7 +180,7 @@ class Subscription(Standing, Base):
 
 class SubscriptionItem(Base):
     __tablename__ = "subscription_items"
-    __table_args__ = (Index(None, "price_id"),)
+    __table_args__ = (Index(None, "price_id", "subscription_id"),)
 
     subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
@@ -241,6 +240,11 @@ def get(subscription_id: str, *, customer_id: str | None = None) -> Subscription
     if subscription is None:
         raise NotFound("subscription", subscription_id)
     return subscription
+
+
+def any_where(*conditions: Any) -> bool:
+    """Whether there is such a subscription at all: a look that takes no lock, before a batch that does."""
+    return session().scalar(select(Subscription.id).where(*conditions).limit(1)) is not None
 
 
 _TABLE = Subscription.__table__

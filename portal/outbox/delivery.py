@@ -41,6 +41,8 @@ def send_due(limit: int = 20, *, stopping: Callable[[], bool] = lambda: False) -
     if not settings.smtp_url:
         _warn_once()
         return 0
+    if not _any_due():
+        return 0
     where, host = smtp.place(settings.smtp_url), urlsplit(settings.base_url).hostname or "localhost"
     claimed, dropped = _claim(limit)
     with smtp.Server(where, name=host) as server:
@@ -70,12 +72,22 @@ def _claim(limit: int) -> tuple[list[Mail], int]:
     return wanted, len(due) - len(wanted)
 
 
+def _any_due() -> bool:
+    """A look that takes no lock, before a claim that does."""
+    return session().scalar(select(Mail.id).where(*_is_due()).limit(1)) is not None
+
+
 def _due(limit: int) -> Sequence[Mail]:
-    """Due mails that nobody holds, locked; the status is spelled out, so that the index of queued mails serves."""
+    """Due mails that nobody holds, locked."""
+    due = select(Mail).where(*_is_due()).order_by(Mail.run_at).limit(limit)
+    return session().scalars(due.with_for_update(skip_locked=True)).all()
+
+
+def _is_due() -> tuple[Any, ...]:
+    """The status is spelled out, so that the index of queued mails serves."""
     now = clock.now()
     free = or_(Mail.lease_until.is_(None), Mail.lease_until <= now)
-    due = select(Mail).where(Mail.status == literal_column("'queued'"), Mail.run_at <= now, free)
-    return session().scalars(due.order_by(Mail.run_at).limit(limit).with_for_update(skip_locked=True)).all()
+    return Mail.status == literal_column("'queued'"), Mail.run_at <= now, free
 
 
 def _no_use(mail: Mail) -> str | None:

@@ -30,18 +30,17 @@ _stopping = False
 
 def period_end() -> bool:
     """Ends the subscriptions whose instant has come."""
-    with transaction():
-        return cancellation.carry_out(BATCH) > 0
+    return _batch(cancellation.any_due, cancellation.carry_out, BATCH)
 
 
 def pauses() -> bool:
-    with transaction():
-        return pausing.carry_out(BATCH) > 0
+    """Begins and ends the pauses whose instant has come."""
+    return _batch(pausing.any_due, pausing.carry_out, BATCH)
 
 
 def renewals() -> bool:
-    with transaction():
-        return renewal.open_due(BATCH // 5) > 0
+    """Opens and bills the periods that begin."""
+    return _batch(renewal.any_to_open, renewal.open_due, BATCH // 5)
 
 
 def collections() -> bool:
@@ -50,8 +49,8 @@ def collections() -> bool:
 
 
 def reminders() -> bool:
-    with transaction():
-        return renewal.remind_due(BATCH) > 0
+    """Announces the renewals that come near."""
+    return _batch(renewal.any_to_remind, renewal.remind_due, BATCH)
 
 
 def mails() -> bool:
@@ -102,6 +101,14 @@ def _loop(tasks: tuple[Task, ...]) -> None:
         db.close()
         if not more:
             waker.wait()
+
+
+def _batch(any_due: Callable[[], bool], carry_out: Callable[[int], int], size: int) -> bool:
+    """One batch in one transaction. Looks first: on SQLite a transaction keeps customers waiting."""
+    if not any_due():
+        return False
+    with transaction():
+        return carry_out(size) > 0
 
 
 def _attempt(task: Task) -> bool:
