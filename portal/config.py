@@ -186,7 +186,13 @@ def _refuse_unsafe(loaded: Config) -> None:
             raise ConfigError("PORTAL_RETURN_ORIGINS takes origins such as https://app.example.com, without a path.")
     if loaded.smtp_url and not loaded.mail_from:
         raise ConfigError("PORTAL_MAIL_FROM is missing: mails need a sender.")
+    if loaded.sign_in_per_address < 1 or loaded.sign_in_per_client < 1:
+        raise ConfigError("PORTAL_SIGN_IN_PER_ADDRESS and PORTAL_SIGN_IN_PER_CLIENT must be 1 or more.")
     if loaded.env == "production":
+        if loaded.demo_mailbox:
+            raise ConfigError("PORTAL_DEMO_MAILBOX shows every mail to everybody; it is for development only.")
+        if loaded.renewal_grace < timedelta(seconds=20):
+            raise ConfigError("PORTAL_RENEWAL_GRACE must be 20s or more: longer than a request may wait for a row.")
         if not loaded.secret_keys:
             raise ConfigError("PORTAL_SECRET_KEYS is missing. `portal secret` prints a fresh one.")
         if any(len(key) < 32 for key in loaded.secret_keys):

@@ -33,7 +33,8 @@ def readyz() -> Response:
 def metrics() -> Response:
     """What waits and for how long, for Prometheus; read from the database, so alike on every machine."""
     token = config.current().metrics_token
-    if not token or not hmac.compare_digest(request.headers.get("Authorization", ""), f"Bearer {token}"):
+    sent = request.headers.get("Authorization", "")
+    if not token or not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
         raise NotFound
     return Response(generate_latest(_registry()), mimetype="text/plain")
 

@@ -27,14 +27,12 @@ def take(key: str, *, per_hour: int) -> None:
     now = clock.now()
     share = timedelta(hours=1) / per_hour
     with transaction():
-        before = session().get(RateLimit, key, with_for_update=True)
-        base = max(before.free_at, now) if before else now
-        if base + share > now + timedelta(hours=1):
-            raise TooMany(int((base + share - now - timedelta(hours=1)).total_seconds()) + 1)
-        if before:
-            before.free_at = base + share
-        else:
-            session().execute(db.insert_unless_there(RateLimit).values(key=key, free_at=base + share))
+        session().execute(db.insert_unless_there(RateLimit).values(key=key, free_at=now))
+        used = session().get_one(RateLimit, key, with_for_update=True, populate_existing=True)
+        free_at = max(used.free_at, now) + share
+        if free_at > now + timedelta(hours=1):
+            raise TooMany(int((free_at - now - timedelta(hours=1)).total_seconds()) + 1)
+        used.free_at = free_at
 
 
 def forget_old() -> None:

@@ -40,7 +40,7 @@ class FormSessions(SecureCookieSessionInterface):
         return self._signer
 
     def open_session(self, app: Flask, request: Request) -> Any:
-        return super().open_session(app, request) if request.path.startswith(_PAGES) else self.session_class()
+        return super().open_session(app, request) if f"{request.path}/".startswith(_PAGES) else self.session_class()
 
 
 class OneSlash:

@@ -126,6 +126,9 @@ def test_a_printed_secret_is_long_enough() -> None:
         ({"PORTAL_SMTP_URL": "smtp://mail.example"}, "PORTAL_MAIL_FROM is missing"),
         ({"PORTAL_RETURN_ORIGINS": "https://a.example/path"}, "PORTAL_RETURN_ORIGINS"),
         ({"PORTAL_BRAND_NAMES": "AeroEdit"}, "PORTAL_BRAND_NAMES is not a setting"),
+        ({"PORTAL_SIGN_IN_PER_CLIENT": "0"}, "must be 1 or more"),
+        ({"PORTAL_DEMO_MAILBOX": "mails"}, "for development only"),
+        ({"PORTAL_RENEWAL_GRACE": "5s"}, "must be 20s or more"),
         ({"PORTAL_BRAND_ACCENT": "blue"}, "PORTAL_BRAND_ACCENT is not usable"),
     ],
 )

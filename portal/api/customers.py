@@ -9,7 +9,7 @@ from portal import i18n, web
 from portal.access import app_actor, key_required
 from portal.api import bodies, bp
 from portal.db import session, transaction
-from portal.domain import customers, shapes
+from portal.domain import customers, shapes, subscriptions
 from portal.domain.customers import Address
 from portal.errors import InvalidRequest, NotFound
 
@@ -71,6 +71,8 @@ def update_customer(id: str) -> Response:
     changes = bodies.as_dict(_read(CustomerUpdate))
     with transaction():
         customer = customers.get(id)
+        if changes.get("status") == "archived":
+            subscriptions.refuse_archiving(id)
         customers.update(customer, changes, by=app_actor())
     return web.data(shapes.customer(customer))
 

@@ -78,12 +78,15 @@ def send_fresh_link() -> Any:
 
 def _exchange(claims: Claims) -> str:
     """A cookie for the customer the link stands for. Raises Forged, or Revoked."""
-    opened = session().get(PortalSession, claims.origin) if claims.purpose == PORTAL_SESSION else None
-    customer = _customer_of(claims, opened)
-    since = customer.links_valid_from
-    if (opened and not opened.is_open) or (since and claims.issued_at <= since):
-        raise Revoked
     with transaction():
+        opened = session().get(PortalSession, claims.origin) if claims.purpose == PORTAL_SESSION else None
+        customer = _customer_of(claims, opened)
+        browser_sessions.hold(customer.id)
+        for row in filter(None, (customer, opened)):
+            session().refresh(row)
+        since = customer.links_valid_from
+        if (opened and not opened.is_open) or (since and claims.issued_at <= since):
+            raise Revoked
         return browser_sessions.begin(
             customer.id,
             page=claims.page,

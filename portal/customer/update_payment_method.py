@@ -85,7 +85,9 @@ def _pay_and_store(id: str, card: Card) -> Response:
         if refusal is not None:
             raise CardRefused(refusal)
     with transaction():
-        payment_methods.replace(current_user.subscription(id), card, by=actor)
+        subscription = current_user.subscription(id)
+        subscription.refuse_if_canceled()
+        payment_methods.replace(subscription, card, by=actor)
     return see_other(url_for("customer.subscription", id=id, done="paid" if owed else "card_saved", _anchor="done"))
 
 

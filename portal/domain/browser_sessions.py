@@ -5,6 +5,7 @@ The cookie's value is random and stands nowhere; its SHA-256 is the row's id.
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ForeignKey, Index, bindparam, delete, insert, select, update
@@ -96,6 +97,11 @@ def seen(browser_id: str) -> None:
     session().execute(update(BrowserSession).where(BrowserSession.id == browser_id).values(last_seen_at=clock.now()))
 
 
+def hold(customer_id: str) -> None:
+    """Who lets a customer in and who calls them back take turns, until the end of the transaction."""
+    session().execute(select(Customer.id).where(Customer.id == customer_id).with_for_update(key_share=True))
+
+
 def begin(
     customer_id: str,
     *,
@@ -111,6 +117,7 @@ def begin(
     What the same customer's earlier session in this browser may do is carried over, with its end; the earlier cookie
     is void.
     """
+    hold(customer_id)
     cookie, now = secrets.token_urlsafe(32), clock.now()
     same = earlier is not None and earlier.customer_id == customer_id
     grant = {
@@ -123,7 +130,7 @@ def begin(
     errand, ends_at = set(grant.items()), now + config.current().session_longest
     carried = [
         {name: getattr(old, name) for name in (*grant, "ends_at")}
-        for old in (earlier.living_grants if earlier and same else ())
+        for old in (_living_grants_of(earlier.id, now) if earlier and same else ())
     ]
     browser = {"id": _hash(cookie), "customer_id": customer_id, "created_at": now, "last_seen_at": now}
     connection().execute(_INSERT, browser | {"ends_at": ends_at})
@@ -134,6 +141,12 @@ def begin(
     return cookie
 
 
+def _living_grants_of(browser_id: str, now: datetime) -> Sequence[Grant]:
+    """As they are now, not as they were when the request came."""
+    own = select(Grant).where(Grant.browser_session_id == browser_id, Grant.ends_at > now).order_by(Grant.id)
+    return session().scalars(own.execution_options(populate_existing=True)).all()
+
+
 def end(browser_id: str) -> None:
     """Signs a browser out, on the server."""
     session().execute(delete(Grant).where(Grant.browser_session_id == browser_id))
@@ -142,6 +155,7 @@ def end(browser_id: str) -> None:
 
 def end_all_of(customer_id: str) -> None:
     """Signs every browser of a customer out, and makes every link sent to them so far useless."""
+    hold(customer_id)
     own = select(BrowserSession.id).where(BrowserSession.customer_id == customer_id)
     session().execute(delete(Grant).where(Grant.browser_session_id.in_(own)))
     session().execute(delete(BrowserSession).where(BrowserSession.customer_id == customer_id))

@@ -187,7 +187,8 @@ def _tell(ended: Sequence[Any], *, by: Actor, because: str = "", indebted: Set[s
 
 def _refuse_overtaken(subscription: Subscription, by: Actor) -> None:
     """An honest answer to a request that was held up for longer than a renewal waits for it."""
-    if subscription.period_starts_at is not None and by.received_at < subscription.period_starts_at:
+    began = subscription.period_starts_at
+    if began is not None and by.received_at < began <= clock.now():
         raise Changed("It was renewed while the request was on its way. Nothing was recorded. Look at it again.")
 
 

@@ -149,7 +149,7 @@ def _row(kind: str, *, to: str, locale: str, facts: dict[str, Any], **more: Any)
 
 def _queue(rows: list[dict[str, Any]]) -> None:
     if rows:
-        connection().execute(_INSERT, rows)
+        connection().execute(db.insert_unless_there(table(Mail)), rows)
         db.wake_workers()
 
 

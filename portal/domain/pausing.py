@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from portal import clock
+from sqlalchemy import and_, or_
+
+from portal import clock, config
 from portal.db import session
 from portal.domain import events, mails, periods, subscriptions, transactions
 from portal.domain.actors import Actor, system
@@ -55,8 +57,11 @@ def exhausted(subscription: Subscription) -> None:
     _pause(subscription, by=system())
 
 
-def _is_due() -> tuple[Any, Any]:
-    return Subscription.scheduled_action.in_((PAUSE, RESUME)), Subscription.scheduled_effective_at <= clock.now()
+def _is_due() -> tuple[Any, ...]:
+    """A resumption bills, so it waits as a renewal does: who canceled in time is in time."""
+    now, action, at = clock.now(), Subscription.scheduled_action, Subscription.scheduled_effective_at
+    resuming = and_(action == RESUME, at <= now - config.current().renewal_grace)
+    return action.in_((PAUSE, RESUME)), or_(and_(action == PAUSE, at <= now), resuming)
 
 
 def _pause(subscription: Subscription, *, by: Actor) -> None:

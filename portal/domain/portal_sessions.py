@@ -74,6 +74,7 @@ def open(
 
 def revoke(portal_session: PortalSession) -> None:
     """Its links and every browser that followed one are out, from the next request on."""
+    browser_sessions.hold(portal_session.customer_id)
     portal_session.revoked_at = portal_session.revoked_at or clock.now()
     grant = browser_sessions.Grant
     session().execute(delete(grant).where(grant.portal_session_id == portal_session.id))

@@ -115,7 +115,7 @@ def collect_next(gateway: Gateway) -> bool:
         with transaction():
             attempt = _claim(due, None)
         if attempt is not None:
-            _make(attempt, gateway, by=system(), scheduled=True)
+            _make(attempt, gateway, by=system(), scheduled=not attempt.offered)
     return True
 
 
@@ -129,7 +129,7 @@ def collect_with(reference: str, transaction_id: str, gateway: Gateway, *, by: A
             attempt = _claim(transaction_id, reference)
         if attempt is None:
             return None
-        refusal = _make(attempt, gateway, by=by, scheduled=attempt.repeats)
+        refusal = _make(attempt, gateway, by=by, scheduled=attempt.repeats and not attempt.offered)
         if not attempt.repeats or refusal is None:
             return refusal
 
@@ -186,7 +186,10 @@ def _failed(
     if retry_at is not None:
         told = {"transaction": failed.id, "owed": failed.amount, "refusal": refusal, "retry_at": retry_at}
         mails.tell("payment_failed", subscription, key=f"failed:{attempt.key}", **told)
-    elif config.current().payment_exhausted == "paused" and not subscription.is_ending:
+        return
+    for other in transactions.open_of(subscription.id):
+        other.next_attempt_at = None  # what is exhausted is the subscription: no debt of it is tried again
+    if config.current().payment_exhausted == "paused" and not subscription.is_ending:
         pausing.exhausted(subscription)
     else:
         cancellation.exhausted(subscription)

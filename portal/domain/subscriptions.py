@@ -21,7 +21,7 @@ from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.customers import Customer
 from portal.domain.payment_methods import PaymentMethod
-from portal.errors import AlreadyCanceled, LockedForRenewal, NotFound, PastDue
+from portal.errors import AlreadyCanceled, Changed, LockedForRenewal, NotFound, PastDue
 
 CANCEL, PAUSE, RESUME = "cancel", "pause", "resume"
 STATUSES = ("active", "trialing", "past_due", "paused", "canceled")
@@ -245,6 +245,12 @@ def get(subscription_id: str, *, customer_id: str | None = None) -> Subscription
 def any_where(*conditions: Any) -> bool:
     """Whether there is such a subscription at all: a look that takes no lock, before a batch that does."""
     return session().scalar(select(Subscription.id).where(*conditions).limit(1)) is not None
+
+
+def refuse_archiving(customer_id: str) -> None:
+    """Raises Changed while a customer has a subscription that is not canceled: they must be able to end it."""
+    if any_where(Subscription.customer_id == customer_id, Subscription.status != "canceled"):
+        raise Changed("The customer has a subscription that is not canceled. Nothing was changed; cancel it first.")
 
 
 _TABLE = Subscription.__table__

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint, bindparam, or_, select, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint, bindparam, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
@@ -35,6 +35,7 @@ class Transaction(Base):
         UniqueConstraint("subscription_id", "period_starts_at"),
         Index(None, "customer_id", "id"),
         Index("ix_transactions_due", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
+        Index("ix_transactions_unsettled", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -84,6 +85,11 @@ class Attempt:
     currency: str
     repeats: bool
     """Whether this finishes an attempt that somebody began and did not settle."""
+
+    @property
+    def offered(self) -> bool:
+        """Whether the card is one that a customer offered and that is not stored yet."""
+        return self.reference is not None and self.method_id is None
 
 
 def get(transaction_id: str, *, customer_id: str) -> Transaction:
@@ -166,7 +172,7 @@ def bill(subscription: Any, *, starts_at: datetime, ends_at: datetime, by: Actor
 
 def cancel(transaction: Transaction, *, by: Actor) -> None:
     """Gives a debt up. Raises PaymentUnderWay while it is being collected."""
-    if transaction.lease_until is not None and transaction.lease_until > clock.now():
+    if transaction.attempt_key is not None:  # begun and not settled: the money may have moved
         raise PaymentUnderWay("A payment is being collected this very moment. Nothing was changed. Try in a minute.")
     transaction.status, transaction.next_attempt_at = "canceled", None
     transaction.updated_at = clock.now()
@@ -175,17 +181,11 @@ def cancel(transaction: Transaction, *, by: Actor) -> None:
 
 
 def next_due() -> str | None:
-    """The id of a transaction whose next attempt is due and that nobody is collecting."""
+    """The id of a transaction to collect: one whose attempt nobody settled, else one whose next attempt is due."""
     now = clock.now()
-    return session().scalar(
-        select(Transaction.id)
-        .where(
-            Transaction.next_attempt_at <= now,
-            or_(Transaction.lease_until.is_(None), Transaction.lease_until <= now),
-        )
-        .order_by(Transaction.next_attempt_at)
-        .limit(1)
-    )
+    unsettled = select(Transaction.id).where(Transaction.lease_until <= now).order_by(Transaction.lease_until)
+    due = select(Transaction.id).where(Transaction.next_attempt_at <= now, Transaction.lease_until.is_(None))
+    return session().scalar(unsettled.limit(1)) or session().scalar(due.order_by(Transaction.next_attempt_at).limit(1))
 
 
 def claim(transaction_id: str, method: PaymentMethod | None, reference: str | None = None) -> Attempt | None:

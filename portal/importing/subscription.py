@@ -141,6 +141,11 @@ def contradictions(given: Subscription) -> Iterator[tuple[str, str]]:
         yield "next_billed_at", f"must be null while the status is {given.status}"
     elif given.next_billed_at and change:
         yield "next_billed_at", f"must be null while a change is scheduled ({change.action})"
+    period = given.current_billing_period
+    if given.next_billed_at and period and given.next_billed_at < period.ends_at:
+        yield "next_billed_at", "comes before the end of the current period, which is paid"
+    if change and change.resume_at and change.resume_at <= change.effective_at:
+        yield "scheduled_change.resume_at", "must be later than effective_at"
     if change and change.action not in _MAY_BE_SCHEDULED.get(given.status, (CANCEL, PAUSE)):
         yield "scheduled_change.action", f"can't be {change.action} while the status is {given.status}"
     for number, item in enumerate(given.items):

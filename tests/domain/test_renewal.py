@@ -251,7 +251,7 @@ def test_a_scheduled_pause_comes_and_ends_on_its_day(database: str, the_clock: A
         "resume",
         resumes,
     )
-    the_clock.set(resumes + timedelta(seconds=1))
+    the_clock.set(resumes + timedelta(seconds=31))
     work()
     row = people.row(sub)
     assert (row.status, row.period_starts_at, row.scheduled_action) == ("active", resumes, None)
