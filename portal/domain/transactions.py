@@ -27,6 +27,7 @@ from portal.errors import NotFound, PaymentUnderWay
 
 LEASE = timedelta(minutes=2)
 OPEN = ("billed", "past_due")
+_TO_TRY, _UNSETTLED = text("next_attempt_at IS NOT NULL"), text("lease_until IS NOT NULL")
 
 
 class Transaction(Base):
@@ -34,8 +35,8 @@ class Transaction(Base):
     __table_args__ = (
         UniqueConstraint("subscription_id", "period_starts_at"),
         Index(None, "customer_id", "id"),
-        Index("ix_transactions_due", "next_attempt_at", postgresql_where=text("next_attempt_at IS NOT NULL")),
-        Index("ix_transactions_unsettled", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
+        Index("ix_transactions_due", "next_attempt_at", postgresql_where=_TO_TRY, sqlite_where=_TO_TRY),
+        Index("ix_transactions_unsettled", "lease_until", postgresql_where=_UNSETTLED, sqlite_where=_UNSETTLED),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
