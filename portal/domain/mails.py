@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, insert, text
+from sqlalchemy import JSON, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
@@ -62,9 +62,6 @@ class Mail(Base):
     last_error: Mapped[str | None]
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
-
-
-_INSERT = insert(table(Mail))
 
 
 def tell(kind: str, subscription: Any, *, key: str | None = None, **facts: Any) -> None:

@@ -4,8 +4,6 @@ from datetime import datetime, timedelta
 
 from dateutil.relativedelta import relativedelta
 
-INTERVALS = ("day", "week", "month", "year")
-
 
 def nth(anchor: datetime, interval: str, frequency: int, n: int) -> datetime:
     """The instant `n` cycles after the anchor. Months and years clamp to the month's end, in UTC."""
