@@ -1,0 +1,22 @@
+"""A worker on PostgreSQL hears at commit that there is something to send."""
+
+from portal import db, worker
+from portal.db import transaction
+from portal.domain import mails, subscriptions
+from tests import people
+
+
+def test_a_queued_mail_wakes_a_listening_worker_and_a_rolled_back_one_does_not(database: str) -> None:
+    if not db.is_postgresql():
+        assert worker._POLL_SECONDS["sqlite"] <= 1  # SQLite has nobody to listen to: it is asked often
+        return
+    listening = worker._Waker()._listening()
+    sub = people.subscription(people.customer())
+    with transaction() as undone:
+        mails.tell("renewal_reminder", subscriptions.get(sub))
+        undone.rollback()
+    assert list(listening.notifies(timeout=0.2, stop_after=1)) == []
+    with transaction():
+        mails.tell("renewal_reminder", subscriptions.get(sub))
+    assert [heard.channel for heard in listening.notifies(timeout=10, stop_after=1)] == ["portal_work"]
+    listening.close()
