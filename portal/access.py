@@ -1,7 +1,7 @@
 """Who is asking: a visitor with a browser session (flask-login), or an app with a key; and what each may do.
 
 customer_required(act)   a page of one customer; redirects to sign-in, refuses what the followed link leaves out
-key_required(permission) an operation of the seller API
+app_key(), require(p)    the key an operation of the seller API is asked with, and what it may
 """
 
 from collections.abc import Callable
@@ -115,22 +115,6 @@ def outside_link() -> Any:
     return redirect(url_for("customer.link_expired", next=request.path), 303)
 
 
-def key_required(permission: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An operation of the seller API. `g.key` is the app's key; the permission may be checked later, by `require`."""
-
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(view)
-        def guarded(**path: str) -> Any:
-            g.key = _key()
-            if permission is not None:
-                require(permission)
-            return view(**path)
-
-        return guarded
-
-    return decorate
-
-
 def require(permission: str) -> None:
     """Raises KeyRefused (forbidden) if the app's key lacks a permission."""
     if permission not in g.key.permissions:
@@ -157,7 +141,8 @@ def _visitor(incoming: Request) -> Visitor | None:
     return Visitor(browser)
 
 
-def _key() -> api_keys.KnownKey:
+def app_key() -> api_keys.KnownKey:
+    """The key that an app sent. Raises KeyRefused."""
     header = request.headers.get("Authorization")
     if not header:
         raise KeyRefused("authentication_missing", "Send an API key: Authorization: Bearer pdl_live_apikey_…")

@@ -95,10 +95,11 @@ def _facts(transaction: Transaction, number: str) -> list[tuple[str, str]]:
         facts.append((_("Paid on"), i18n.day(transaction.paid_at)))
     elif transaction.status != "canceled":
         facts.append((_("Due on"), billed))
-    first, last = (
-        i18n.day(at).replace(" ", "\u00a0") for at in (transaction.period_starts_at, transaction.period_ends_at)
-    )
-    return [*facts, (_("Period"), f"{first} – {last}")]
+    if transaction.period_starts_at and transaction.period_ends_at:
+        both = transaction.period_starts_at, transaction.period_ends_at
+        first, last = (i18n.day(at).replace(" ", "\u00a0") for at in both)
+        facts.append((_("Period"), f"{first} – {last}"))
+    return facts
 
 
 def _line(line: dict[str, Any], currency: str) -> dict[str, str]:

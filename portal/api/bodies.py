@@ -1,24 +1,60 @@
-"""Reading what an app sends: JSON bodies as models, query strings as lists and cursors.
+"""Reading what an app sends: JSON bodies and query strings, both as models.
 
 An empty body is `{}`; null is the same as left out, unless a field says otherwise (`docs/api.md`).
 """
 
-from typing import Any, TypeVar
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import orjson
 from flask import request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from portal.errors import InvalidRequest
 
 MOST_LEVELS = 110
+_LARGEST = 2**63 - 1
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 Model = TypeVar("Model", bound=BaseModel)
+Item = TypeVar("Item")
 
 
 class Body(BaseModel):
-    """A body whose unknown keys are refused."""
+    """A body whose unknown keys are refused, and whose values must have the type that is asked for."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, str_max_length=10_000)
+    refused_alone: ClassVar[dict[str, tuple[str, str]]] = {}
+    """Fields whose refusal, if nothing else is wrong, has an error code and group of its own."""
+
+
+class Nothing(Body):
+    """The body of an operation that takes none: empty, or `{}`."""
+
+
+class Query(BaseModel):
+    """A query string whose unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=10_000)
+
+
+def _storable(instant: datetime) -> datetime:
+    if not _EARLIEST <= instant <= _LATEST:
+        raise ValueError("must be between the years 1970 and 9000")
+    return instant.astimezone(UTC)
+
+
+def _split(text: Any) -> Any:
+    return [part for part in text.split(",") if part] if isinstance(text, str) else text
+
+
+Id = Annotated[str, Field(max_length=200)]
+"""An id as an app sends it: one that is unknown finds nothing."""
+Instant = Annotated[AwareDatetime, AfterValidator(_storable)]
+"""An instant of RFC 3339, with its zone."""
+Several = Annotated[list[Item], BeforeValidator(_split), Field(max_length=200)]
+"""A comma-separated query parameter."""
+CustomData = dict[str, Any]
 
 
 def read(model: type[Model]) -> Model:
@@ -26,17 +62,41 @@ def read(model: type[Model]) -> Model:
     raw = request.get_data()
     if raw and request.mimetype not in ("application/json", ""):
         raise InvalidRequest("unsupported_media_type", "Send JSON: Content-Type: application/json.", status=415)
+    raw = raw if raw.strip() else b"{}"
+    _refuse_unreadable(raw)
     try:
-        body = orjson.loads(raw) if raw.strip() else {}
+        return model.model_validate_json(raw)
+    except ValidationError as wrong:
+        raise _with_own_code(invalid_fields(wrong), model) from None
+
+
+def read_query(model: type[Model]) -> Model:
+    """The query string as a model. Raises InvalidRequest (invalid_field)."""
+    sent = request.args.to_dict()
+    for name, value in sent.items():
+        if "\x00" in name + value:
+            raise invalid_field(name[:100], "must not contain the NUL character")
+    try:
+        return model.model_validate(sent)
+    except ValidationError as wrong:
+        raise _without_positions(invalid_fields(wrong)) from None
+
+
+def sent() -> dict[str, Any]:
+    """The body as it came, once it is known to be a JSON object."""
+    return orjson.loads(request.get_data().strip() or b"{}")
+
+
+def _refuse_unreadable(raw: bytes) -> None:
+    """Raises InvalidRequest for what is no JSON, means two things, or can't be stored."""
+    try:
+        body = orjson.loads(raw)
     except orjson.JSONDecodeError as wrong:
         raise InvalidRequest("invalid_json", f"The body is not JSON: {wrong}. Nothing was changed.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("bad_request", "The body must be a JSON object. Nothing was changed.")
     _refuse_unstorable(body)
-    try:
-        return model.model_validate(body)
-    except ValidationError as wrong:
-        raise invalid_fields(wrong) from None
+    json.loads(raw, object_pairs_hook=_refuse_twice, parse_int=_refuse_huge, parse_float=_refuse_endless)
 
 
 def _refuse_unstorable(value: Any, depth: int = 0) -> None:
@@ -54,15 +114,41 @@ def _refuse_unstorable(value: Any, depth: int = 0) -> None:
             _refuse_unstorable(each, depth + 1)
 
 
-def sent() -> dict[str, Any]:
-    """The body as it came, once it is known to be a JSON object."""
-    return orjson.loads(request.get_data().strip() or b"{}")
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest("bad_request", f"The body names {twice[:100]!r} twice. Nothing was changed.")
+
+
+def _refuse_huge(digits: str) -> None:
+    if len(digits) > 20 or abs(int(digits)) > _LARGEST:
+        raise InvalidRequest("bad_request", "The body has a whole number beyond 64 bits. Nothing was changed.")
+
+
+def _refuse_endless(digits: str) -> None:
+    if float(digits) in (float("inf"), float("-inf")):
+        raise InvalidRequest("bad_request", "The body has a number that is too large. Nothing was changed.")
+
+
+def _without_positions(wrong: InvalidRequest) -> InvalidRequest:
+    """A parameter is named as a whole, whichever of its values is wrong."""
+    named = {each["field"].partition(".")[0]: each["message"] for each in wrong.fields or ()}
+    wrong.fields = [{"field": field, "message": message} for field, message in named.items()]
+    return wrong
+
+
+def _with_own_code(wrong: InvalidRequest, model: Any) -> InvalidRequest:
+    fields = [each["field"] for each in wrong.fields or ()]
+    if len(fields) == 1 and fields[0] in model.refused_alone and fields[0] in sent():
+        wrong.code, wrong.group = model.refused_alone[fields[0]]
+    return wrong
 
 
 def invalid_fields(wrong: ValidationError) -> InvalidRequest:
     """Every field that is wrong, with why."""
     fields = [
-        {"field": ".".join(str(part) for part in each["loc"]) or "body", "message": each["msg"]}
+        {"field": ".".join(str(part) for part in each["loc"])[:200] or "body", "message": each["msg"]}
         for each in wrong.errors(include_url=False, include_input=False, include_context=False)
     ]
     return InvalidRequest("invalid_field", "Request does not pass validation. Nothing was changed.", fields=fields)
@@ -71,39 +157,6 @@ def invalid_fields(wrong: ValidationError) -> InvalidRequest:
 def invalid_field(field: str, message: str) -> InvalidRequest:
     detail = "Request does not pass validation. Nothing was changed."
     return InvalidRequest("invalid_field", detail, fields=[{"field": field, "message": message}])
-
-
-def choices(name: str, allowed: tuple[str, ...]) -> list[str]:
-    """A comma-separated query parameter whose values must be among those allowed."""
-    values = several(name)
-    for value in values:
-        if value not in allowed:
-            raise invalid_field(name, f"must be among: {', '.join(allowed)}")
-    return values
-
-
-def several(name: str) -> list[str]:
-    """A comma-separated query parameter; empty if it is not there."""
-    values = [value for value in request.args.get(name, "").split(",") if value]
-    if any("\x00" in value or len(value) > 200 for value in values) or len(values) > 200:
-        raise invalid_field(name, "has a value that can't be right")
-    return values
-
-
-def whole_number(name: str, *, default: int, most: int) -> int:
-    """A number from 1; larger than `most` is clamped, as the contract has it."""
-    text = request.args.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
-        raise invalid_field(name, "must be a whole number from 1")
-    return min(int(text), most)
-
-
-def refuse_unknown_parameters(*known: str) -> None:
-    for name in request.args:
-        if name not in known:
-            raise invalid_field(name[:100], f"is not a parameter here; there are: {', '.join(known)}")
 
 
 def as_dict(body: BaseModel) -> dict[str, Any]:

@@ -1,29 +1,25 @@
 """Products and prices for apps."""
 
-from flask import Response
-
-from portal import web
-from portal.access import key_required
-from portal.api import bp
+from portal.api.operations import operation
 from portal.db import session
-from portal.domain import shapes
+from portal.domain import entities, shapes
 from portal.domain.catalog import Price, Product
 from portal.errors import NotFound
 
 
-@bp.get("/products/<id>")
-@key_required("product.read")
-def get_product(id: str) -> Response:
+@operation("GET", "/products/<id>", permission="product.read", gives=entities.Product)
+def get_product(id: str) -> entities.Product:
+    """Read a product."""
     product = session().get(Product, id)
     if product is None:
         raise NotFound("product", id)
-    return web.data(shapes.product(product))
+    return shapes.product(product)
 
 
-@bp.get("/prices/<id>")
-@key_required("price.read")
-def get_price(id: str) -> Response:
+@operation("GET", "/prices/<id>", permission="price.read", gives=entities.Price)
+def get_price(id: str) -> entities.Price:
+    """Read a price."""
     price = session().get(Price, id)
     if price is None:
         raise NotFound("price", id)
-    return web.data(shapes.price(price))
+    return shapes.price(price)

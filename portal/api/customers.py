@@ -1,17 +1,17 @@
 """Customers and their addresses for apps."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from flask import Response
 from pydantic import AfterValidator, EmailStr, Field
 
-from portal import i18n, web
-from portal.access import app_actor, key_required
-from portal.api import bodies, bp
+from portal import i18n
+from portal.access import app_actor
+from portal.api import bodies
+from portal.api.operations import operation
 from portal.db import session, transaction
-from portal.domain import customers, shapes, subscriptions
+from portal.domain import customers, entities, shapes, subscriptions
 from portal.domain.customers import Address
-from portal.errors import InvalidRequest, NotFound
+from portal.errors import NotFound
 
 
 def _locale(text: str) -> str:
@@ -23,14 +23,20 @@ def _locale(text: str) -> str:
 Locale = Annotated[str, Field(max_length=20), AfterValidator(_locale)]
 
 
-class NewCustomer(bodies.Body):
+class _WithEmail(bodies.Body):
+    """A wrong address alone has an error code of its own."""
+
+    refused_alone: ClassVar = {"email": ("customer_email_invalid", "customers")}
+
+
+class NewCustomer(_WithEmail):
     email: EmailStr
     name: Annotated[str, Field(max_length=1024)] | None = None
     locale: Locale = "en"
     custom_data: dict[str, Any] | None = None
 
 
-class CustomerUpdate(bodies.Body):
+class CustomerUpdate(_WithEmail):
     email: EmailStr = ""
     name: Annotated[str, Field(max_length=1024)] | None = None
     locale: Locale = "en"
@@ -38,49 +44,55 @@ class CustomerUpdate(bodies.Body):
     custom_data: dict[str, Any] | None = None
 
 
-def _read(model: type[bodies.Model]) -> bodies.Model:
-    """The body; a wrong address alone has a code of its own."""
-    try:
-        return bodies.read(model)
-    except InvalidRequest as wrong:
-        if [each["field"] for each in wrong.fields or ()] == ["email"] and "email" in bodies.sent():
-            wrong.code, wrong.group = "customer_email_invalid", "customers"
-        raise
-
-
-@bp.post("/customers")
-@key_required("customer.write")
-def create_customer() -> Response:
-    body = _read(NewCustomer)
+@operation(
+    "POST",
+    "/customers",
+    permission="customer.write",
+    takes=NewCustomer,
+    gives=entities.Customer,
+    status=201,
+    refuses=("customer_already_exists", "customer_email_invalid"),
+    example={"email": "jo.pilot@example.com", "name": "Jo Pilot", "locale": "de-AT"},
+)
+def create_customer(body: NewCustomer) -> entities.Customer:
+    """Create a customer."""
     with transaction():
         created = customers.create(
             email=body.email, name=body.name, locale=body.locale, custom_data=body.custom_data, by=app_actor()
         )
-    return web.data(shapes.customer(created), 201)
+    return shapes.customer(created)
 
 
-@bp.get("/customers/<id>")
-@key_required("customer.read")
-def get_customer(id: str) -> Response:
-    return web.data(shapes.customer(customers.get(id)))
+@operation("GET", "/customers/<id>", permission="customer.read", gives=entities.Customer)
+def get_customer(id: str) -> entities.Customer:
+    """Read a customer."""
+    return shapes.customer(customers.get(id))
 
 
-@bp.patch("/customers/<id>")
-@key_required("customer.write")
-def update_customer(id: str) -> Response:
-    changes = bodies.as_dict(_read(CustomerUpdate))
+@operation(
+    "PATCH",
+    "/customers/<id>",
+    permission="customer.write",
+    takes=CustomerUpdate,
+    gives=entities.Customer,
+    refuses=("customer_already_exists", "customer_email_invalid", "conflict"),
+    example={"name": "Jo Captain"},
+)
+def update_customer(id: str, body: CustomerUpdate) -> entities.Customer:
+    """Change a customer; what is left out stays."""
+    changes = bodies.as_dict(body)
     with transaction():
         customer = customers.get(id)
         if changes.get("status") == "archived":
             subscriptions.refuse_archiving(id)
         customers.update(customer, changes, by=app_actor())
-    return web.data(shapes.customer(customer))
+    return shapes.customer(customer)
 
 
-@bp.get("/customers/<customer_id>/addresses/<id>")
-@key_required("address.read")
-def get_address(customer_id: str, id: str) -> Response:
+@operation("GET", "/customers/<customer_id>/addresses/<id>", permission="address.read", gives=entities.Address)
+def get_address(customer_id: str, id: str) -> entities.Address:
+    """Read an address."""
     address = session().get(Address, id)
     if address is None or address.customer_id != customer_id:
         raise NotFound("address", id)
-    return web.data(shapes.address(address))
+    return shapes.address(address)

@@ -1,43 +1,104 @@
 """Lists by cursor: `after` is the last id of the page before (`docs/api.md`)."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from flask import Response, g, request
-from sqlalchemy import Select, func, select
-from werkzeug.datastructures import MultiDict
+from pydantic import BeforeValidator, Field, create_model
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from werkzeug.urls import iri_to_uri
 
-from portal import ids, web
-from portal.api.bodies import invalid_field, whole_number
+from portal import web
+from portal.api import bodies
 from portal.db import session
 
 DEFAULT, MOST = 50, 200
-PARAMETERS = ("after", "order_by", "per_page")
+_COMPARISONS = {"LT": "__lt__", "LTE": "__le__", "GT": "__gt__", "GTE": "__ge__"}
+
+
+def _number(text: Any) -> Any:
+    if isinstance(text, str) and not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError("must be a whole number from 1")
+    return text
+
+
+def canonical(order: Any) -> Any:
+    """`id[asc]` and `id` as `id[ASC]` and `id[DESC]`: the SDKs spell it in lower case."""
+    if not isinstance(order, str):
+        return order
+    name, _, direction = order.partition("[")
+    return f"{name.lower()}[{direction.upper() or 'DESC]'}"
+
+
+PerPage = Annotated[int, BeforeValidator(_number), Field(ge=1)]
+ById = Annotated[Literal["id[ASC]", "id[DESC]"], BeforeValidator(canonical)]
+
+
+class Query(bodies.Query):
+    """The parameters that every list has; a page larger than the largest is cut down to it, not refused."""
+
+    after: str | None = None
+    order_by: ById = "id[DESC]"
+    per_page: PerPage = DEFAULT
+
+
+def compared(*names: str) -> Any:
+    """A query that has also `name`, `name[LT]`, `name[LTE]`, `name[GT]` and `name[GTE]` for instants."""
+    fields: dict[str, Any] = {}
+    for name in names:
+        fields[name] = (bodies.Instant | None, None)
+        for each in _COMPARISONS:
+            fields[f"{name}_{each.lower()}"] = (bodies.Instant | None, Field(None, alias=f"{name}[{each}]"))
+    return create_model("Compared", __base__=Query, **fields)
+
+
+def within(wanted: Select[Any], query: Any, **columns: Any) -> Select[Any]:
+    """The rows whose instants are as `compared` parameters ask."""
+    for name, column in columns.items():
+        if (exactly := getattr(query, name)) is not None:
+            wanted = wanted.where(column == exactly)
+        for each, operator in _COMPARISONS.items():
+            if (bound := getattr(query, f"{name}_{each.lower()}")) is not None:
+                wanted = wanted.where(getattr(column, operator)(bound))
+    return wanted
 
 
 class Page:
-    """One page of rows that are ordered by their id."""
+    """One page of rows; `by` names what they may be ordered by beside their id."""
 
-    def __init__(self, wanted: Select[Any], column: Any, prefix: str) -> None:
-        self.wanted, self.column = wanted, column
-        self.size = whole_number("per_page", default=DEFAULT, most=MOST)
-        self.after = request.args.get("after")
-        if self.after is not None and not ids.is_id(self.after, prefix):
-            raise invalid_field("after", "must be the id of the last entity on the page before")
-        self.ascending = _ascending()
+    def __init__(
+        self,
+        query: Any,
+        wanted: Select[Any],
+        id_column: Any,
+        *,
+        by: dict[str, ColumnElement[Any]] | None = None,
+        most: int = MOST,
+    ) -> None:
+        self.wanted, self.id, self.after = wanted, id_column, query.after
+        self.size = min(query.per_page, most)
+        name, _, direction = query.order_by.partition("[")
+        self.by = None if name == "id" else (by or {})[name]
+        self.ascending = direction == "ASC]"
 
     def statement(self) -> Select[Any]:
         """The page's rows and one more, which tells whether there is another page."""
+        order = [self.id] if self.by is None else [self.by, self.id]
         wanted = self.wanted
-        if self.after is not None:
-            wanted = wanted.where(self.column > self.after if self.ascending else self.column < self.after)
-        return wanted.order_by(self.column.asc() if self.ascending else self.column.desc()).limit(self.size + 1)
+        if self.after is not None and self.by is None:
+            wanted = wanted.where(self.id > self.after if self.ascending else self.id < self.after)
+        elif self.after is not None:
+            last = select(*order).where(self.id == self.after).correlate(None).scalar_subquery()
+            here = tuple_(*order)
+            wanted = wanted.where(here > last if self.ascending else here < last)
+        return wanted.order_by(*(each.asc() if self.ascending else each.desc() for each in order)).limit(self.size + 1)
 
-    def answer(self, entities: list[dict[str, Any]]) -> Response:
+    def answer(self, entities: list[Any]) -> Response:
         """The page's answer, from the entities of `statement()`."""
         shown = entities[: self.size]
         pagination = {
             "per_page": self.size,
-            "next": _next_url(shown[-1]["id"] if shown else self.after),
+            "next": _next_url(_id_of(shown[-1]) if shown else self.after),
             "has_more": len(entities) > self.size,
             "estimated_total": self._total(),
         }
@@ -47,24 +108,17 @@ class Page:
         """How many there are in all; counted up to a thousand, so that a list costs alike at every size."""
         if request.headers.get("Skip-Count", "").lower() == "true":
             return 0
-        few = self.wanted.with_only_columns(self.column).limit(1000).subquery()
+        few = self.wanted.with_only_columns(self.id).limit(1000).subquery()
         return session().scalar(select(func.count()).select_from(few)) or 0
 
 
-def _ascending() -> bool:
-    order = request.args.get("order_by", "id[DESC]").lower()
-    if order not in ("id[asc]", "id[desc]", "id"):
-        raise invalid_field("order_by", "must be id[ASC] or id[DESC]")
-    return order == "id[asc]"
+def _id_of(entity: Any) -> str:
+    return str(entity.get("id") or entity["event_id"])
 
 
 def _next_url(last_id: str | None) -> str:
     """On the request's own host: the SDKs follow it only there."""
-    query: MultiDict[str, str] = MultiDict(request.args)
+    query = request.args.to_dict()
     if last_id is not None:
         query["after"] = last_id
-    from urllib.parse import urlencode
-
-    from werkzeug.urls import iri_to_uri
-
-    return iri_to_uri(f"{request.host_url.rstrip('/')}{request.path}?{urlencode(list(query.items(multi=True)))}")
+    return iri_to_uri(f"{request.host_url.rstrip('/')}{request.path}?{urlencode(query)}")

@@ -1,17 +1,17 @@
 """Portal sessions: an app opens one for a customer and gets links; it can call them back."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from flask import Response
 from pydantic import Field
 
-from portal import config, links, web
-from portal.access import app_actor, key_required
-from portal.api import bodies, bp
+from portal import config, links
+from portal.access import app_actor
+from portal.api import bodies
+from portal.api.operations import operation
 from portal.db import session, transaction
-from portal.domain import portal_sessions, shapes
+from portal.domain import entities, portal_sessions, shapes
 from portal.domain.portal_sessions import MOST_SUBSCRIPTIONS, PortalSession
 from portal.errors import NotFound
 
@@ -26,10 +26,21 @@ class NewPortalSession(bodies.Body):
     lifetime: Annotated[int, Field(strict=True)] | None = None
 
 
-@bp.post("/customers/<id>/portal-sessions")
-@key_required("customer_portal_session.write")
-def open_portal_session(id: str) -> Response:
-    body = bodies.read(NewPortalSession)
+@operation(
+    "POST",
+    "/customers/<id>/portal-sessions",
+    permission="customer_portal_session.write",
+    takes=NewPortalSession,
+    gives=entities.OpenedPortalSession,
+    status=201,
+    refuses=("entity_archived",),
+    example={"subscription_ids": ["sub_01htymmb3hj0q9fmckjbtrmd73"], "lifetime": 600},
+)
+def open_portal_session(id: str, body: NewPortalSession) -> entities.OpenedPortalSession:
+    """Open a portal session.
+
+    The answer holds links straight to the pages of each subscription named. Make one for each click; they expire.
+    """
     wanted = body.subscription_ids or []
     if len(set(wanted)) != len(wanted):
         raise bodies.invalid_field("subscription_ids", "must not name a subscription twice")
@@ -37,34 +48,33 @@ def open_portal_session(id: str) -> Response:
         opened = portal_sessions.open(
             id, wanted, return_url=_return_url(body.return_url), lifetime=_lifetime(body.lifetime), by=app_actor()
         )
-    return web.data(_with_links(opened), 201)
+    return _with_links(opened)
 
 
-@bp.delete("/portal-sessions/<id>")
-@key_required("customer_portal_session.write")
-def revoke_portal_session(id: str) -> Response:
+@operation("DELETE", "/portal-sessions/<id>", permission="customer_portal_session.write", status=204)
+def revoke_portal_session(id: str) -> None:
+    """Revoke a portal session: its links and the browsers that followed one are out."""
     with transaction():
         opened = session().get(PortalSession, id)
         if opened is None:
             raise NotFound("portal session", id)
         portal_sessions.revoke(opened)
-    return Response(status=204)
 
 
-def _with_links(opened: PortalSession) -> dict[str, Any]:
-    return shapes.portal_session(opened) | {
-        "urls": {
-            "general": {"overview": _link("portal", opened)},
-            "subscriptions": [
-                {
-                    "id": each,
-                    "cancel_subscription": _link("cancel", opened, each),
-                    "update_subscription_payment_method": _link("payment", opened, each),
-                }
-                for each in opened.subscription_ids
-            ],
-        }
+def _with_links(opened: PortalSession) -> entities.OpenedPortalSession:
+    urls: entities.PortalLinks = {
+        "general": {"overview": _link("portal", opened)},
+        "subscriptions": [
+            {
+                "id": each,
+                "cancel_subscription": _link("cancel", opened, each),
+                "update_subscription_payment_method": _link("payment", opened, each),
+                "view_subscription": _link("subscription", opened, each),
+            }
+            for each in opened.subscription_ids
+        ],
     }
+    return {**shapes.portal_session(opened), "urls": urls}
 
 
 def _link(page: str, opened: PortalSession, subscription_id: str | None = None) -> str:

@@ -1,64 +1,107 @@
 """Subscriptions for apps: read, cancel, take a scheduled change back."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Response, g
+from pydantic import Field
 from sqlalchemy import exists, select
 
-from portal import config, links, web
-from portal.access import app_actor, key_required, require
-from portal.api import bodies, bp, lists
+from portal import config, links
+from portal.access import app_actor, require
+from portal.api import bodies, lists
+from portal.api.operations import operation
 from portal.db import transaction
-from portal.domain import api_keys, cancellation, pausing, shapes, snapshots, subscriptions
-from portal.domain.subscriptions import STATUSES, Subscription, SubscriptionItem
+from portal.domain import api_keys, cancellation, entities, pausing, shapes, snapshots, subscriptions
+from portal.domain.subscriptions import Subscription, SubscriptionItem
 from portal.errors import SubscriptionRefusal
 
-_FILTERS = ("address_id", "collection_mode", "customer_id", "id", "price_id", "scheduled_change_action", "status")
+_REFUSES_CHANGES = (
+    "subscription_update_when_canceled",
+    "subscription_update_when_past_due",
+    "subscription_locked_renewal",
+)
 
 
 class Cancel(bodies.Body):
     effective_from: Literal["next_billing_period", "immediately"] | None = None
+    reason: Literal[cancellation.REASONS] | None = None  # type: ignore[valid-type]
+    comment: Annotated[str, Field(max_length=cancellation.LONGEST_COMMENT)] | None = None
 
 
 class Update(bodies.Body):
     scheduled_change: Any = None
 
 
-@bp.get("/subscriptions")
-@key_required("subscription.read")
-def list_subscriptions() -> Response:
-    bodies.refuse_unknown_parameters(*lists.PARAMETERS, *_FILTERS)
-    page = lists.Page(_filtered(), Subscription.id, "sub")
-    return page.answer([_entity(each) for each in snapshots.read(page.statement())])
+class Subscriptions(lists.compared("next_billed_at")):  # type: ignore[misc]
+    after: entities.SubscriptionId | None = None
+    address_id: bodies.Several[bodies.Id] = []
+    collection_mode: bodies.Several[entities.CollectionMode] = []
+    customer_id: bodies.Several[bodies.Id] = []
+    id: bodies.Several[bodies.Id] = []
+    price_id: bodies.Several[bodies.Id] = []
+    scheduled_change_action: bodies.Several[Literal["cancel", "pause", "resume"]] = []
+    status: bodies.Several[entities.SubscriptionStatus] = []
 
 
-@bp.get("/subscriptions/<id>")
-@key_required("subscription.read")
-def get_subscription(id: str) -> Response:
-    return web.data(_entity(snapshots.get(id)))
+@operation(
+    "GET",
+    "/subscriptions",
+    permission="subscription.read",
+    query=Subscriptions,
+    gives=list[entities.ManagedSubscription],
+    example={"status": "active,paused", "per_page": "10"},
+)
+def list_subscriptions(query: Any) -> Response:
+    """List subscriptions."""
+    page = lists.Page(query, _filtered(query), Subscription.id)
+    return page.answer([managed(each) for each in snapshots.read(page.statement())])
 
 
-@bp.post("/subscriptions/<id>/cancel")
-@key_required("subscription.write")
-def cancel_subscription(id: str) -> Response:
-    at_once = bodies.read(Cancel).effective_from == "immediately"
+@operation("GET", "/subscriptions/<id>", permission="subscription.read", gives=entities.ManagedSubscription)
+def get_subscription(id: str) -> entities.ManagedSubscription:
+    """Read a subscription."""
+    return managed(snapshots.get(id))
+
+
+@operation(
+    "POST",
+    "/subscriptions/<id>/cancel",
+    permission="subscription.write",
+    takes=Cancel,
+    gives=entities.ManagedSubscription,
+    refuses=(*_REFUSES_CHANGES, "subscription_locked_pending_changes", "payment_under_way"),
+    example={"effective_from": "next_billing_period", "reason": "unused"},
+)
+def cancel_subscription(id: str, body: Cancel) -> entities.ManagedSubscription:
+    """Cancel a subscription.
+
+    By default at the end of the paid period: it stays active, with a scheduled change. `immediately` takes a key with
+    `subscription.cancel_immediately`; nothing is refunded.
+    """
+    at_once = body.effective_from == "immediately"
     if at_once:
         require(api_keys.CANCEL_IMMEDIATELY)
     with transaction():
         subscription = subscriptions.get(id)
         if at_once:
-            cancellation.now(subscription, by=app_actor())
+            cancellation.now(subscription, by=app_actor(), reason=body.reason, comment=body.comment)
         else:
-            cancellation.at_period_end(subscription, by=app_actor())
-        entity = _entity(subscription)
-    return web.data(entity)
+            cancellation.at_period_end(subscription, by=app_actor(), reason=body.reason, comment=body.comment)
+        return managed(subscription)
 
 
-@bp.patch("/subscriptions/<id>")
-@key_required("subscription.write")
-def update_subscription(id: str) -> Response:
-    body = bodies.read(Update)
-    if "scheduled_change" in body.model_fields_set and body.scheduled_change is not None:
+@operation(
+    "PATCH",
+    "/subscriptions/<id>",
+    permission="subscription.write",
+    takes=Update,
+    gives=entities.ManagedSubscription,
+    refuses=(*_REFUSES_CHANGES, "subscription_scheduled_change_invalid_update", "subscription_end_reached"),
+    example={"scheduled_change": None},
+)
+def update_subscription(id: str, body: Update) -> entities.ManagedSubscription:
+    """Update a subscription."""
+    if body.scheduled_change is not None:
         raise _ScheduledChangeInvalid(
             "scheduled_change can only be set to null, which removes it. Nothing was changed."
         )
@@ -66,8 +109,7 @@ def update_subscription(id: str) -> Response:
         subscription = subscriptions.get(id)
         if "scheduled_change" in body.model_fields_set:
             _remove_scheduled_change(subscription)
-        entity = _entity(subscription)
-    return web.data(entity)
+        return managed(subscription)
 
 
 def _remove_scheduled_change(subscription: Subscription) -> None:
@@ -79,34 +121,34 @@ class _ScheduledChangeInvalid(SubscriptionRefusal):
     code = "subscription_scheduled_change_invalid_update"
 
 
-def _filtered() -> Any:
+def _filtered(query: Any) -> Any:
     wanted = select(Subscription)
-    for name in ("address_id", "customer_id", "id"):
-        if values := bodies.several(name):
-            wanted = wanted.where(getattr(Subscription, name).in_(values))
-    for name, column, allowed in (
-        ("status", Subscription.status, STATUSES),
-        ("collection_mode", Subscription.collection_mode, ("automatic", "manual")),
-        ("scheduled_change_action", Subscription.scheduled_action, ("cancel", "pause", "resume")),
+    for name, column in (
+        ("address_id", Subscription.address_id),
+        ("customer_id", Subscription.customer_id),
+        ("id", Subscription.id),
+        ("status", Subscription.status),
+        ("collection_mode", Subscription.collection_mode),
+        ("scheduled_change_action", Subscription.scheduled_action),
     ):
-        if values := bodies.choices(name, allowed):
+        if values := getattr(query, name):
             wanted = wanted.where(column.in_(values))
-    if prices := bodies.several("price_id"):
-        item = SubscriptionItem
-        wanted = wanted.where(exists().where(item.subscription_id == Subscription.id, item.price_id.in_(prices)))
-    return wanted
+    if query.price_id:
+        of_it = SubscriptionItem.subscription_id == Subscription.id
+        wanted = wanted.where(exists().where(of_it, SubscriptionItem.price_id.in_(query.price_id)))
+    return lists.within(wanted, query, next_billed_at=Subscription.next_billed_at)
 
 
-def _entity(subscription: Any) -> dict[str, Any]:
+def managed(subscription: Any) -> entities.ManagedSubscription:
     """The contract's entity with its management links; they carry power only if the key may open sessions."""
     signed = "customer_portal_session.write" in g.key.permissions
     payable = subscription.collection_mode == "automatic"
-    return shapes.subscription(subscription) | {
-        "management_urls": {
-            "update_payment_method": _management_url("payment", subscription, signed) if payable else None,
-            "cancel": _management_url("cancel", subscription, signed),
-        }
+    urls: entities.ManagementUrls = {
+        "update_payment_method": _management_url("payment", subscription, signed) if payable else None,
+        "cancel": _management_url("cancel", subscription, signed),
+        "view_subscription": _management_url("subscription", subscription, signed),
     }
+    return {**shapes.subscription(subscription), "management_urls": urls}
 
 
 def _management_url(page: str, subscription: Any, signed: bool) -> str:

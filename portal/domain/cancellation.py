@@ -33,7 +33,9 @@ GRACE = timedelta(seconds=5)
 """How long past its instant an end is carried out: longer than a request waits for the row on a busy machine."""
 
 
-def at_period_end(subscription: Subscription, *, by: Actor) -> None:
+def at_period_end(
+    subscription: Subscription, *, by: Actor, reason: str | None = None, comment: str | None = None
+) -> None:
     """Schedules the end for the end of the paid period; asked twice, it is recorded once.
 
     A paused subscription with nothing left to run out ends at once. Raises AlreadyCanceled; for apps also PastDue,
@@ -45,17 +47,20 @@ def at_period_end(subscription: Subscription, *, by: Actor) -> None:
     if subscription.is_ending:
         return
     _refuse_overtaken(subscription, by)
+    subscription.cancellation = _why(reason, comment)
     if subscription.has_run_out(by.received_at) or (subscription.status == "paused" and by.kind == "key"):
         _end(subscription, at=by.received_at, by=by)
         return
     subscription.schedule(CANCEL, at=subscription.paid_until, by=by)
-    events.record("subscription.updated", subscription, by=by, transition="cancellation_scheduled")
+    events.record(
+        "subscription.updated", subscription, by=by, transition="cancellation_scheduled", **_told(reason, comment)
+    )
     mails.tell("cancellation_scheduled", subscription, received_at=by.received_at, asked_by=by.kind)
     if subscription.ends_at is None:
         mails.tell_staff("end_date_missing", subscription, staff.addresses(), received_at=by.received_at)
 
 
-def now(subscription: Subscription, *, by: Actor) -> None:
+def now(subscription: Subscription, *, by: Actor, reason: str | None = None, comment: str | None = None) -> None:
     """Ends it at this instant: no refund, no credit, and no further attempt to collect what is unpaid.
 
     For staff, and for apps whose key may; never for customers. Raises AlreadyCanceled.
@@ -65,6 +70,7 @@ def now(subscription: Subscription, *, by: Actor) -> None:
         raise ValueError("a customer ends a subscription at its period's end only")
     for debt in transactions.open_of(subscription.id):
         transactions.cancel(debt, by=by)
+    subscription.cancellation = _why(reason, comment) or subscription.cancellation
     _end(subscription, at=clock.now(), by=by)
 
 
@@ -83,6 +89,7 @@ def withdraw(subscription: Subscription, *, by: Actor) -> bool:
         raise TooLateToKeep("The subscription has reached its end. It can't be kept any more.")
     subscription.refuse_apps(by)
     subscription.unschedule()
+    subscription.cancellation = None
     events.record("subscription.updated", subscription, by=by, transition="cancellation_withdrawn")
     mails.tell("cancellation_withdrawn", subscription, received_at=by.received_at)
     return True
@@ -129,6 +136,8 @@ def give_reason(subscription: Subscription, *, reason: str | None, comment: str 
     scheduled = next((e for e in events.history(subscription.id) if e.transition == "cancellation_scheduled"), None)
     if scheduled is None or (reason is None and comment is None):
         return False
+    if subscription.cancellation is None and subscription.is_ending:
+        subscription.cancellation = _why(reason, comment)
     session().execute(
         db.insert_unless_there(events.CancellationReason).values(
             id=ids.new("rsn"),
@@ -142,6 +151,14 @@ def give_reason(subscription: Subscription, *, reason: str | None, comment: str 
         )
     )
     return True
+
+
+def _why(reason: str | None, comment: str | None) -> dict[str, Any] | None:
+    return {"reason": reason, "comment": comment} if reason or comment else None
+
+
+def _told(reason: str | None, comment: str | None) -> dict[str, Any]:
+    return _why(reason, comment) or {}
 
 
 def _end(subscription: Subscription, *, at: datetime, by: Actor, because: str = "") -> None:

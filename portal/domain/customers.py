@@ -1,4 +1,4 @@
-"""Customers and their addresses."""
+"""Customers, their addresses and their businesses."""
 
 from datetime import datetime
 from typing import Any
@@ -53,6 +53,25 @@ class Address(Base):
     region: Mapped[str | None]
     country_code: Mapped[str]
     status: Mapped[str] = mapped_column(default="active")
+    custom_data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    import_meta: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Business(Base):
+    """Whom a customer buys for; `contacts` is a list of name and email."""
+
+    __tablename__ = "businesses"
+    __table_args__ = (Index(None, "customer_id", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
+    name: Mapped[str]
+    company_number: Mapped[str | None]
+    tax_identifier: Mapped[str | None]
+    status: Mapped[str] = mapped_column(default="active")
+    contacts: Mapped[Any] = mapped_column(JSON, default=list)
     custom_data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     import_meta: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime]

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import JSON, Index, insert, select
+from sqlalchemy import JSON, Index, insert, select, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
@@ -18,10 +18,18 @@ from portal.db import Base, connection, session, table
 from portal.domain import shapes
 from portal.domain.actors import Actor
 
+_UNDISPATCHED = text("NOT dispatched")
+
 
 class Event(Base):
     __tablename__ = "events"
-    __table_args__ = (Index(None, "subscription_id", "id"), Index(None, "customer_id", "id"))
+    __table_args__ = (
+        Index(None, "subscription_id", "id"),
+        Index(None, "customer_id", "id"),
+        Index(None, "type", "id"),
+        Index(None, "subject_id", "id"),
+        Index("ix_events_undispatched", "id", postgresql_where=_UNDISPATCHED, sqlite_where=_UNDISPATCHED),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     type: Mapped[str]
@@ -31,11 +39,15 @@ class Event(Base):
     subscription_id: Mapped[str | None]
     data: Mapped[Any] = mapped_column(JSON)
     transition: Mapped[str | None]
+    facts: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    """What the history tells of a transition beside the entity, as plain values."""
     actor_kind: Mapped[str]
     actor_id: Mapped[str]
     actor_name: Mapped[str]
     way: Mapped[str]
     received_at: Mapped[datetime]
+    dispatched: Mapped[bool] = mapped_column(default=False, server_default=true())
+    """Whether the worker has made the notifications of it (rows of earlier releases count as done)."""
 
 
 class CancellationReason(Base):
@@ -58,13 +70,24 @@ _INSERT = insert(table(Event))
 
 
 def record(
-    type: str, subject: Any, *, by: Actor, transition: str | None = None, occurred_at: datetime | None = None
+    type: str,
+    subject: Any,
+    *,
+    by: Actor,
+    transition: str | None = None,
+    occurred_at: datetime | None = None,
+    **facts: Any,
 ) -> None:
-    """Remembers one change; `occurred_at` is given where a change counts from an earlier instant."""
-    record_all(((type, subject, transition, occurred_at or clock.now()),), by=by)
+    """Remembers one change; `occurred_at` is given where a change counts from an earlier instant.
+
+    `facts` are what the history tells of the transition, as plain values.
+    """
+    record_all(((type, subject, transition, occurred_at or clock.now()),), by=by, facts=facts or None)
 
 
-def record_all(changes: Iterable[tuple[str, Any, str | None, datetime]], *, by: Actor) -> None:
+def record_all(
+    changes: Iterable[tuple[str, Any, str | None, datetime]], *, by: Actor, facts: dict[str, Any] | None = None
+) -> None:
     """Remembers many changes with one statement: (type, subject, transition, occurred_at) each."""
     who = {
         "actor_kind": by.kind,
@@ -87,6 +110,8 @@ def record_all(changes: Iterable[tuple[str, Any, str | None, datetime]], *, by: 
             else getattr(subject, "subscription_id", None),
             "data": shape(subject),
             "transition": transition,
+            "facts": facts if transition else None,
+            "dispatched": False,
             **who,
         }
         for type, subject, transition, occurred_at in changes

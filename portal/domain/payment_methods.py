@@ -28,8 +28,11 @@ class PaymentMethod(Base):
     expiry_year: Mapped[int]
     gateway: Mapped[str]
     reference: Mapped[str]
+    origin: Mapped[str] = mapped_column(default="subscription", server_default="subscription")
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+    """Since then it is shown nowhere and charged for nothing; its `reference` is gone."""
 
 
 @dataclass(frozen=True)

@@ -202,4 +202,4 @@ def _retry_at(failed_before: int) -> datetime | None:
 
 def _subscription_of(transaction_id: str) -> Subscription:
     wanted = select(Transaction.subscription_id).where(Transaction.id == transaction_id)
-    return subscriptions.get(session().scalars(wanted).one())
+    return subscriptions.get(session().scalars(wanted).one() or "")

@@ -8,18 +8,25 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from portal.domain import entities
 
-def of(row: Any) -> dict[str, Any]:
+
+def of(row: Any) -> Any:
     """The JSON form of any entity."""
     return _SHAPES[row.__tablename__](row)
 
 
-def instant(at: datetime | None) -> str | None:
+def text(at: datetime) -> str:
     """`2024-05-08T10:38:57.979670Z`."""
-    return f"{at.isoformat(timespec='microseconds')[:26]}Z" if at is not None else None
+    return f"{at.isoformat(timespec='microseconds')[:26]}Z"
 
 
-def customer(row: Any) -> dict[str, Any]:
+def instant(at: datetime | None) -> str | None:
+    """The same of an instant that may be missing."""
+    return text(at) if at is not None else None
+
+
+def customer(row: Any) -> entities.Customer:
     return {
         "id": row.id,
         "status": row.status,
@@ -29,12 +36,12 @@ def customer(row: Any) -> dict[str, Any]:
         "marketing_consent": row.marketing_consent,
         "locale": row.locale,
         "import_meta": row.import_meta,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": text(row.created_at),
+        "updated_at": text(row.updated_at),
     }
 
 
-def address(row: Any) -> dict[str, Any]:
+def address(row: Any) -> entities.Address:
     return {
         "id": row.id,
         "customer_id": row.customer_id,
@@ -48,12 +55,12 @@ def address(row: Any) -> dict[str, Any]:
         "custom_data": row.custom_data,
         "status": row.status,
         "import_meta": row.import_meta,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": text(row.created_at),
+        "updated_at": text(row.updated_at),
     }
 
 
-def product(row: Any) -> dict[str, Any]:
+def product(row: Any) -> entities.Product:
     return {
         "id": row.id,
         "name": row.name,
@@ -64,12 +71,12 @@ def product(row: Any) -> dict[str, Any]:
         "custom_data": row.custom_data,
         "status": row.status,
         "import_meta": row.import_meta,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": text(row.created_at),
+        "updated_at": text(row.updated_at),
     }
 
 
-def price(row: Any) -> dict[str, Any]:
+def price(row: Any) -> entities.Price:
     return {
         "id": row.id,
         "product_id": row.product_id,
@@ -85,12 +92,12 @@ def price(row: Any) -> dict[str, Any]:
         "status": row.status,
         "quantity": {"minimum": row.quantity_minimum, "maximum": row.quantity_maximum},
         "import_meta": row.import_meta,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": text(row.created_at),
+        "updated_at": text(row.updated_at),
     }
 
 
-def subscription(row: Any) -> dict[str, Any]:
+def subscription(row: Any) -> entities.Subscription:
     next_billed_at = instant(row.next_billed_at)
     return {
         "id": row.id,
@@ -99,8 +106,8 @@ def subscription(row: Any) -> dict[str, Any]:
         "address_id": row.address_id,
         "business_id": row.business_id,
         "currency_code": row.currency_code,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": text(row.created_at),
+        "updated_at": text(row.updated_at),
         "started_at": instant(row.started_at),
         "first_billed_at": instant(row.first_billed_at),
         "next_billed_at": next_billed_at,
@@ -109,32 +116,34 @@ def subscription(row: Any) -> dict[str, Any]:
         "collection_mode": row.collection_mode,
         "billing_details": row.billing_details,
         "current_billing_period": period(row.period_starts_at, row.period_ends_at),
-        "billing_cycle": cycle(row.billing_interval, row.billing_frequency),
+        "billing_cycle": {"frequency": row.billing_frequency, "interval": row.billing_interval},
         "scheduled_change": _scheduled_change(row),
         "items": [_item(each, next_billed_at) for each in row.items],
         "custom_data": row.custom_data,
         "discount": row.discount,
         "import_meta": row.import_meta,
+        "consent_requirements": [],
+        "cancellation": row.cancellation,
     }
 
 
-def transaction(row: Any) -> dict[str, Any]:
+def transaction(row: Any) -> entities.Transaction:
     amount = str(row.amount)
     open_amount = "0" if row.status == "completed" else amount
-    totals = {"subtotal": amount, "discount": "0", "tax": "0", "total": amount}
+    totals: entities.Totals = {"subtotal": amount, "discount": "0", "tax": "0", "total": amount}
     return {
         "id": row.id,
         "status": row.status,
         "customer_id": row.customer_id,
         "address_id": row.address_id,
-        "business_id": None,
-        "custom_data": None,
+        "business_id": row.business_id,
+        "custom_data": row.custom_data,
         "origin": row.origin,
         "collection_mode": row.collection_mode,
         "subscription_id": row.subscription_id,
         "invoice_id": None,
         "invoice_number": row.invoice_number,
-        "billing_details": None,
+        "billing_details": row.billing_details,
         "billing_period": period(row.period_starts_at, row.period_ends_at),
         "currency_code": row.currency_code,
         "discount_id": None,
@@ -167,14 +176,14 @@ def transaction(row: Any) -> dict[str, Any]:
         },
         "payments": row.payments,
         "checkout": {"url": None},
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": text(row.created_at),
+        "updated_at": text(row.updated_at),
         "billed_at": instant(row.billed_at),
-        "revised_at": None,
+        "revised_at": instant(row.revised_at),
     }
 
 
-def payment_method(row: Any) -> dict[str, Any]:
+def payment_method(row: Any) -> entities.PaymentMethod:
     return {
         "id": row.id,
         "customer_id": row.customer_id,
@@ -188,47 +197,63 @@ def payment_method(row: Any) -> dict[str, Any]:
             "cardholder_name": None,
         },
         "paypal": None,
-        "origin": "subscription",
-        "saved_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "origin": row.origin,
+        "saved_at": text(row.created_at),
+        "updated_at": text(row.updated_at),
     }
 
 
-def portal_session(row: Any) -> dict[str, Any]:
+def business(row: Any) -> entities.Business:
     return {
         "id": row.id,
         "customer_id": row.customer_id,
-        "created_at": instant(row.created_at),
-        "expires_at": instant(row.expires_at),
+        "name": row.name,
+        "company_number": row.company_number,
+        "tax_identifier": row.tax_identifier,
+        "status": row.status,
+        "contacts": row.contacts,
+        "custom_data": row.custom_data,
+        "import_meta": row.import_meta,
+        "created_at": text(row.created_at),
+        "updated_at": text(row.updated_at),
+    }
+
+
+def portal_session(row: Any) -> entities.PortalSession:
+    return {
+        "id": row.id,
+        "customer_id": row.customer_id,
+        "created_at": text(row.created_at),
+        "expires_at": text(row.expires_at),
         "return_url": row.return_url,
     }
 
 
-def period(starts_at: datetime | None, ends_at: datetime | None) -> dict[str, Any] | None:
-    return {"starts_at": instant(starts_at), "ends_at": instant(ends_at)} if starts_at and ends_at else None
+def period(starts_at: datetime | None, ends_at: datetime | None) -> entities.Period | None:
+    return {"starts_at": text(starts_at), "ends_at": text(ends_at)} if starts_at and ends_at else None
 
 
-def cycle(interval: str | None, frequency: int | None) -> dict[str, Any] | None:
-    return {"frequency": frequency, "interval": interval} if interval else None
+def cycle(interval: Any, frequency: int | None) -> entities.Cycle | None:
+    return {"frequency": frequency, "interval": interval} if interval and frequency else None
 
 
-def _scheduled_change(row: Any) -> dict[str, Any] | None:
+def _scheduled_change(row: Any) -> entities.ScheduledChange | None:
     if row.scheduled_action is None or row.scheduled_effective_at is None:
         return None
     return {
         "action": row.scheduled_action,
-        "effective_at": instant(row.scheduled_effective_at),
+        "effective_at": text(row.scheduled_effective_at),
         "resume_at": instant(row.scheduled_resume_at),
     }
 
 
-def _item(row: Any, next_billed_at: str | None) -> dict[str, Any]:
+def _item(row: Any, next_billed_at: str | None) -> entities.SubscriptionItem:
     return {
         "status": row.status,
         "quantity": row.quantity,
         "recurring": row.recurring,
-        "created_at": instant(row.created_at),
-        "updated_at": instant(row.updated_at),
+        "created_at": text(row.created_at),
+        "updated_at": text(row.updated_at),
         "previously_billed_at": instant(row.previously_billed_at),
         "next_billed_at": next_billed_at if row.recurring else None,
         "trial_dates": period(row.trial_starts_at, row.trial_ends_at),
@@ -237,7 +262,7 @@ def _item(row: Any, next_billed_at: str | None) -> dict[str, Any]:
     }
 
 
-def _line(line: dict[str, Any]) -> dict[str, Any]:
+def _line(line: dict[str, Any]) -> entities.LineItem:
     unit, total = line["price"]["unit_price"]["amount"], str(line["amount"])
     return {
         "id": line["id"],
@@ -251,9 +276,10 @@ def _line(line: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_SHAPES: dict[str, Callable[[Any], dict[str, Any]]] = {
+_SHAPES: dict[str, Callable[[Any], Any]] = {
     "customers": customer,
     "addresses": address,
+    "businesses": business,
     "products": product,
     "prices": price,
     "subscriptions": subscription,

@@ -122,6 +122,8 @@ class Subscription(Standing, Base):
     discount: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     custom_data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     import_meta: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    cancellation: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    """Reason and comment of the cancellation that stands; gone when it is withdrawn (the history keeps it)."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

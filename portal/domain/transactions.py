@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint, bindparam, select, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, bindparam, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
@@ -28,21 +28,34 @@ from portal.errors import NotFound, PaymentUnderWay
 LEASE = timedelta(minutes=2)
 OPEN = ("billed", "past_due")
 _TO_TRY, _UNSETTLED = text("next_attempt_at IS NOT NULL"), text("lease_until IS NOT NULL")
+_RENEWAL = text("origin = 'subscription_recurring'")
 
 
 class Transaction(Base):
     __tablename__ = "transactions"
     __table_args__ = (
-        UniqueConstraint("subscription_id", "period_starts_at"),
+        Index(
+            "uq_transactions_renewal",
+            "subscription_id",
+            "period_starts_at",
+            unique=True,
+            postgresql_where=_RENEWAL,
+            sqlite_where=_RENEWAL,
+        ),
         Index(None, "customer_id", "id"),
+        Index(None, "subscription_id", "id"),
+        Index(None, "status", "id"),
+        Index(None, "updated_at", "id"),
+        Index(None, "billed_at", "id"),
         Index("ix_transactions_due", "next_attempt_at", postgresql_where=_TO_TRY, sqlite_where=_TO_TRY),
         Index("ix_transactions_unsettled", "lease_until", postgresql_where=_UNSETTLED, sqlite_where=_UNSETTLED),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"))
-    subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id"))
+    customer_id: Mapped[str | None] = mapped_column(ForeignKey("customers.id"))
+    subscription_id: Mapped[str | None] = mapped_column(ForeignKey("subscriptions.id"))
     address_id: Mapped[str | None]
+    business_id: Mapped[str | None]
     status: Mapped[str]
     origin: Mapped[str] = mapped_column(default="subscription_recurring")
     collection_mode: Mapped[str]
@@ -50,8 +63,20 @@ class Transaction(Base):
     amount: Mapped[int] = mapped_column(BigInteger)
     lines: Mapped[Any] = mapped_column(JSON)
     payments: Mapped[Any] = mapped_column(JSON)
-    period_starts_at: Mapped[datetime]
-    period_ends_at: Mapped[datetime]
+    credit: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """What earlier credit paid of `amount`, in minor units."""
+    period_starts_at: Mapped[datetime | None]
+    period_ends_at: Mapped[datetime | None]
+    billing_details: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    custom_data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    checkout_url: Mapped[str | None]
+    """The seller's own page to pay on, if one was given; else the portal's."""
+    again_of: Mapped[str | None]
+    """The canceled subscription whose customer buys the same again."""
+    change: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    """What is done to the subscription once this is paid, and only then."""
+    revision: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    revised_at: Mapped[datetime | None]
     invoice_number: Mapped[str | None] = mapped_column(unique=True)
     billed_at: Mapped[datetime | None]
     paid_at: Mapped[datetime | None]
@@ -61,6 +86,7 @@ class Transaction(Base):
     attempt_key: Mapped[str | None]
     attempt_method_id: Mapped[str | None]
     attempt_reference: Mapped[str | None]
+    attempt_card: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

@@ -123,7 +123,11 @@ def test_management_urls_sign_in_only_for_a_key_that_may_open_portal_sessions(
 ) -> None:
     plain = management_urls(app, sub)
     page = f"http://localhost/portal/subscriptions/{sub}"
-    assert plain == {"cancel": f"{page}/cancel", "update_payment_method": f"{page}/update-payment-method"}
+    assert plain == {
+        "cancel": f"{page}/cancel",
+        "update_payment_method": f"{page}/update-payment-method",
+        "view_subscription": page,
+    }
     assert person.open(plain["cancel"]).path == "/portal/sign-in"
     signed = management_urls(app, sub, "customer_portal_session.write")
     assert signed["cancel"].startswith(f"{page}/cancel?token=pga_")

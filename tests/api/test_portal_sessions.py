@@ -69,7 +69,7 @@ def test_every_link_has_its_own_power(seller: App, amelia: str) -> None:
     sub = visits.subscribed(amelia)
     urls = seller.post(path(amelia), {"subscription_ids": [sub]}).json["data"]["urls"]
     links = [urls["general"]["overview"], *(v for k, v in urls["subscriptions"][0].items() if k != "id")]
-    assert len({link.partition("token=")[2] for link in links}) == 3
+    assert len({link.partition("token=")[2] for link in links}) == 4
 
 
 def test_no_two_sessions_share_a_link(seller: App, amelia: str) -> None:
@@ -106,7 +106,6 @@ def test_up_to_25_subscriptions_each_once(seller: App, amelia: str) -> None:
         ("lifetime", "3600"),
         ("lifetime", 3600.5),
         ("lifetime", True),
-        ("lifetime", 10**30),
         ("return_url", 7),
         ("return_url", ""),
         ("expires_at", "2030-01-01T00:00:00Z"),

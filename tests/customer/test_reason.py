@@ -40,9 +40,14 @@ def test_the_reason_is_kept_beside_the_cancellation(person: Person, sub: str) ->
 
 
 def test_a_reason_changes_nothing_else(person: Person, sub: str) -> None:
-    before = visits.records() | {"cancellation_reasons": []}
+    where_it_stands = dict.fromkeys(("cancellation_reasons", "subscriptions"), [])
+    before, standing = visits.records() | where_it_stands, people.row(sub)
     person.press("Send my answer", reason="other")
-    assert visits.records() | {"cancellation_reasons": []} == before
+    assert visits.records() | where_it_stands == before
+    after = people.row(sub)
+    changed = {name for name in after.__table__.c.keys() if getattr(after, name) != getattr(standing, name)}
+    assert changed == {"version", "cancellation"}
+    assert after.cancellation == {"reason": "other", "comment": None}
 
 
 def test_saying_nothing_keeps_nothing_and_claims_nothing(person: Person, sub: str) -> None:
