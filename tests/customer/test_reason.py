@@ -40,12 +40,12 @@ def test_the_reason_is_kept_beside_the_cancellation(person: Person, sub: str) ->
 
 
 def test_a_reason_changes_nothing_else(person: Person, sub: str) -> None:
-    where_it_stands = dict.fromkeys(("cancellation_reasons", "subscriptions"), [])
+    where_it_stands: dict[str, list[str]] = {"cancellation_reasons": [], "subscriptions": []}
     before, standing = visits.records() | where_it_stands, people.row(sub)
     person.press("Send my answer", reason="other")
     assert visits.records() | where_it_stands == before
     after = people.row(sub)
-    changed = {name for name in after.__table__.c.keys() if getattr(after, name) != getattr(standing, name)}
+    changed = {name for name in list(after.__table__.c.keys()) if getattr(after, name) != getattr(standing, name)}
     assert changed == {"version", "cancellation"}
     assert after.cancellation == {"reason": "other", "comment": None}
 
