@@ -172,7 +172,7 @@ def version() -> str | None:
 
 
 def insert_unless_there(table: Any) -> Any:
-    """An INSERT that does nothing if a unique key is taken; `rowcount` tells."""
+    """An INSERT that does nothing if a unique key is taken; `.returning(…)` tells: no row, nothing inserted."""
     insert = postgresql.insert if is_postgresql() else sqlite.insert
     return insert(table).on_conflict_do_nothing()
 

@@ -1,11 +1,30 @@
-"""What apps asked of the API and how it was answered, for staff who are given a request id."""
+"""What apps asked of the API and how it was answered, for staff who are given a request id.
 
-from datetime import datetime
+Lines are collected in memory and written every half second by a thread of the web process, so that no request waits
+for them; a process that is killed loses what it has not written yet. Kept for 30 days.
+"""
 
-from sqlalchemy import Index
+import atexit
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Index, delete, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.db import Base
+from portal import clock, db
+from portal.db import Base, connection, session, transaction
+
+log = logging.getLogger("portal.requests")
+KEPT = timedelta(days=30)
+_EVERY_SECONDS = 0.5
+_MOST_WAITING = 20_000
+_waiting: deque[dict[str, Any]] = deque(maxlen=_MOST_WAITING)
+_stopped = threading.Event()
 
 
 class ApiRequest(Base):
@@ -27,3 +46,57 @@ class ApiRequest(Base):
     error_code: Mapped[str | None]
     error_detail: Mapped[str | None]
     replayed: Mapped[bool] = mapped_column(default=False)
+
+
+def note(**line: Any) -> None:
+    """Collects one line; `write` puts it into the database."""
+    _waiting.append(line)
+
+
+def write() -> int:
+    """Writes what was collected; answers how many lines."""
+    lines = [_waiting.popleft() for _ in range(len(_waiting))]
+    if lines:
+        try:
+            with transaction():
+                connection().execute(db.insert_unless_there(db.table(ApiRequest)), lines)
+        except BaseException:
+            _waiting.extendleft(reversed(lines))
+            raise
+    return len(lines)
+
+
+def keep_writing() -> None:
+    """Starts the thread that writes, in a process that serves."""
+    threading.Thread(target=_write_on, name="request log", daemon=True).start()
+    atexit.register(_stopped.set)
+
+
+def find(request_id: str) -> ApiRequest | None:
+    return session().get(ApiRequest, request_id)
+
+
+def latest(limit: int, *, key_id: str | None = None, only_errors: bool = False) -> Sequence[ApiRequest]:
+    """The newest lines first."""
+    wanted = select(ApiRequest).order_by(ApiRequest.at.desc()).limit(limit)
+    if key_id is not None:
+        wanted = wanted.where(ApiRequest.key_id == key_id)
+    if only_errors:
+        wanted = wanted.where(ApiRequest.status >= 400)
+    return session().scalars(wanted).all()
+
+
+def forget_old() -> None:
+    session().execute(delete(ApiRequest).where(ApiRequest.at < clock.now() - KEPT))
+
+
+def _write_on() -> None:
+    trouble = False
+    while not _stopped.wait(_EVERY_SECONDS):
+        try:
+            write()
+            trouble = False
+        except DBAPIError:
+            if not trouble:
+                log.warning("the request log can't be written; its lines wait", exc_info=True)
+            trouble = True

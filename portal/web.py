@@ -10,7 +10,7 @@ from flask import Flask, Request, Response, abort, g, make_response, render_temp
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import MethodNotAllowed
 
-from portal import clock, config, db
+from portal import clock, config, db, request_log
 from portal.errors import InvalidRequest, Refusal, refusal_for
 
 log = logging.getLogger("portal.web")
@@ -94,7 +94,9 @@ def answer(error: Exception) -> Response:
             "internal_error", "Something went wrong on our side. Try again in a minute.", status=500
         )
         refusal.type = "api_error"
+    g.refusal = refusal
     response = _page(refusal) if is_page() else _problem(refusal)
+    response.headers.extend(getattr(refusal, "headers", {}))
     if refusal.retry_after:
         response.headers["Retry-After"] = str(refusal.retry_after)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
@@ -124,6 +126,7 @@ def _leave(response: Response) -> Response:
     if config.current().secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     response.headers.add("Request-Id", g.get("request_id", ""))
+    response.headers.extend(g.get("limit_headers", {}))
     _log(response)
     return response
 
@@ -135,6 +138,26 @@ def _log(response: Response) -> None:
     took = (clock.now() - g.received_at).total_seconds() * 1000 if "received_at" in g else 0.0
     facts = {"method": request.method, "path": request.path[:200], "status": response.status_code}
     log.info("request", extra={**facts, "ms": round(took, 1), "request_id": g.get("request_id")})
+    if "key" in g:
+        _note(facts, round(took))
+
+
+def _note(facts: dict[str, Any], milliseconds: int) -> None:
+    """The same for the request log that staff search: an app that asks us why names its request id."""
+    refusal = g.get("refusal")
+    request_log.note(
+        id=g.request_id,
+        at=g.received_at,
+        **facts,
+        milliseconds=milliseconds,
+        key_id=g.key.id,
+        key_name=g.key.name,
+        client=request.remote_addr,
+        agent=request.user_agent.string[:200],
+        error_code=refusal.code if refusal else None,
+        error_detail=refusal.detail[:500] if refusal else None,
+        replayed=g.get("replayed", False),
+    )
 
 
 def _problem(refusal: Refusal) -> Response:
