@@ -10,7 +10,10 @@ LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header -p 3.
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3
 
-.PHONY: help setup demo test test-long browser check format bench lock clean messages
+STAMP_NODE := tests/sdk/node/node_modules/.installed
+NODE_IS_NEW := node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null
+
+.PHONY: help setup demo test test-long browser node-sdk check format bench lock clean messages
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -51,7 +54,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt
 demo: $(STAMP) ## Run the portal with example data and its own mailbox (PORT=8000)
 	@exec $(BIN)/portal demo --port $(PORT)
 
-test: setup browser check ## Run the checks and every test but the long ones
+test: setup browser node-sdk check ## Run the checks and every test but the long ones
 	$(BIN)/pytest -n 2
 
 test-long: setup browser ## Run the long tests
@@ -69,6 +72,16 @@ browser: $(STAMP) ## Install Chromium for the tests if none is found (or set POR
 		$(APT) install -y --no-install-recommends chromium-headless-shell fonts-dejavu </dev/null >/dev/null 2>&1 && \
 		$(BIN)/python -m tests.browser; \
 	fi
+
+node-sdk: $(STAMP_NODE) ## Install the Node SDK that the tests use (needs Node 20 or newer)
+
+$(STAMP_NODE): tests/sdk/node/package.json tests/sdk/node/package-lock.json
+	@$(NODE_IS_NEW) || ! command -v apt-get >/dev/null || { \
+		echo "Installing nodejs and npm with apt-get"; \
+		$(APT) update </dev/null && $(APT) install -y --no-install-recommends nodejs npm </dev/null >/dev/null 2>&1; } || true
+	@$(NODE_IS_NEW) || { echo "Node 20 or newer and npm are needed for the tests of the Node SDK: install them." >&2; exit 1; }
+	@cd tests/sdk/node && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null
+	@touch $@
 
 check: $(STAMP) ## Lint, formatting and types
 	$(BIN)/ruff check .
@@ -100,5 +113,5 @@ lock: $(STAMP) ## Rewrite requirements/ from pyproject.toml (UPGRADE=1 for newer
 	echo uv | $(LOCK) $(if $(UPGRADE),--upgrade) --no-annotate - -o requirements/uv.txt
 
 clean: ## Remove .venv and caches (data in instance/ stays)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) tests/sdk/node/node_modules .pytest_cache .mypy_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

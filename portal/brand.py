@@ -77,7 +77,12 @@ def register(app: Flask) -> None:
             abort(404)
         return _answer(*found, etag=name)
 
-    app.jinja_env.globals.update(brand=brand(), stylesheet_url=_url("portal"), favicon_url=_url("favicon"))
+    app.jinja_env.globals.update(
+        brand=brand(),
+        stylesheet_url=_url("portal"),
+        docs_stylesheet_url=_url("docs"),
+        favicon_url=_url("favicon"),
+    )
 
 
 def _answer(plain: bytes, packed: bytes, mimetype: str, *, etag: str) -> Response:
@@ -99,6 +104,7 @@ def _answer(plain: bytes, packed: bytes, mimetype: str, *, etag: str) -> Respons
 def _build(accent: str, logo: str) -> dict[str, Asset]:
     files = {
         "portal.css": _colours(accent).encode() + _without_comments((_STATIC / "portal.css").read_text()).encode(),
+        "docs.css": _without_comments((_STATIC / "docs.css").read_text()).encode(),
         "favicon.svg": (_STATIC / "favicon.svg").read_bytes().replace(b"#0b5cad", accent.encode()),
     }
     if logo:

@@ -11,6 +11,7 @@ import click
 from portal import __version__, config, db
 from portal.bench.commands import bench, fill
 from portal.config import ROOT, ConfigError
+from portal.outbox.commands import webhook
 
 
 class _Portal(click.Group):
@@ -84,7 +85,7 @@ def demo(port: int, fresh: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--shift", is_flag=True, help="Move all instants of the file so that its periods are current.")
 def import_file(file: Path, shift: bool) -> None:
-    """Load customers, addresses, products, prices and subscriptions from JSON in the API's own shapes."""
+    """Load customers, addresses, businesses, products, prices and subscriptions from JSON in the API's own shapes."""
     from portal import importing
 
     _connect()
@@ -148,6 +149,28 @@ def revoke_key(key_id: str) -> None:
     click.echo("Revoked.", err=True)
 
 
+@main.command("requests")
+@click.argument("request_id", required=False)
+@click.option("--key", "key_id", help="Only those of one key (its id).")
+@click.option("--errors", is_flag=True, help="Only those that were refused.")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many, newest first.")
+def requests(request_id: str | None, key_id: str | None, errors: bool, last: int) -> None:
+    """Show what apps asked of the API and how it was answered: one request by its id, or the latest."""
+    from portal import request_log
+
+    _connect()
+    if request_id is not None:
+        found = request_log.find(request_id)
+        if found is None:
+            raise click.ClickException(f"No request {request_id} is known; they are kept for 30 days.")
+        for name in found.__table__.c.keys():  # noqa: SIM118
+            click.echo(f"{name:13} {getattr(found, name)}")
+        return
+    for each in request_log.latest(last, key_id=key_id, only_errors=errors):
+        what = f"{each.status} {each.error_code or ''}".strip()
+        click.echo(f"{each.at:%Y-%m-%d %H:%M:%S} {each.id} {each.key_name} {each.method} {each.path} {what}")
+
+
 @main.group()
 def staff() -> None:
     """The seller's people."""
@@ -205,6 +228,14 @@ def sign_out(customer: str) -> None:
 
 
 @main.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the seller API."""
+    from portal.api import openapi as document
+
+    click.echo(document.text())
+
+
+@main.command()
 def secret() -> None:
     """Print a fresh secret for PORTAL_SECRET_KEYS."""
     click.echo(secrets.token_urlsafe(48))
@@ -222,6 +253,7 @@ def settings() -> None:
 
 main.add_command(bench)
 main.add_command(fill)
+main.add_command(webhook)
 
 
 def upgrade() -> None:

@@ -30,7 +30,15 @@ def duration(value: str) -> timedelta:
 
 
 def durations(value: str) -> tuple[timedelta, ...]:
-    return tuple(duration(part) for part in words(value))
+    """`30s,2m*3` as 30 seconds and three times 2 minutes."""
+    return tuple(each for part in words(value) for each in _repeated(part))
+
+
+def _repeated(part: str) -> tuple[timedelta, ...]:
+    wait, star, times = part.partition("*")
+    if star and not re.fullmatch(r"[1-9]\d{0,2}", times):
+        raise ValueError("a duration, and behind * how many times, such as 2m*5")
+    return (duration(wait),) * int(times or 1)
 
 
 def words(value: str) -> tuple[str, ...]:
@@ -85,6 +93,21 @@ class Config:
         "30s,2m,10m,30m,1h,2h,4h,8h,12h,24h", "waits between attempts to send one mail", durations
     )
 
+    webhook_senders: int = _setting("32", "endpoints that one worker sends webhooks to at the same time", int)
+    webhook_retries: tuple[timedelta, ...] = _setting(
+        "20s,1m,2m*5,4m*12,1h*20,145m*21",
+        "waits between attempts to deliver one webhook; `2m*5` is five times 2m",
+        durations,
+    )
+    webhook_off_after: timedelta = _setting(
+        "3d",
+        "an endpoint that has failed for longer than this, without one success, is switched off; `0` never",
+        duration,
+    )
+    webhook_private: bool = _setting(
+        "off", "webhooks may go to http URLs and private addresses; for development", switch
+    )
+
     brand_name: str = _setting("Customer portal", "the seller's name on pages, mails and invoices")
     brand_logo: str = _setting("", "path of an SVG or PNG file shown beside the name")
     brand_accent: str = _setting("#0b5cad", "colour of what can be pressed; text on it is chosen for contrast", colour)
@@ -95,8 +118,10 @@ class Config:
 
     api_link_lifetime: timedelta = _setting("1h", "how long links of a portal session work by default", duration)
     api_link_longest: timedelta = _setting("24h", "the longest lifetime an app may ask for", duration)
+    api_requests_per_minute: int = _setting("1000", "requests an app may send in a minute; `0` any number", int)
     email_link_lifetime: timedelta = _setting("7d", "how long cancel and keep links in mails work", duration)
     sign_in_link_lifetime: timedelta = _setting("10m", "how long a sign-in link works", duration)
+    checkout_link_lifetime: timedelta = _setting("30d", "how long the link to a checkout works", duration)
     session_idle: timedelta = _setting("1h", "a browser session ends after this long without a request", duration)
     session_longest: timedelta = _setting("24h", "and at the latest this long after it began", duration)
     return_origins: tuple[str, ...] = _setting("", "origins an app may name in return_url", words)
@@ -188,6 +213,10 @@ def _refuse_unsafe(loaded: Config) -> None:
         raise ConfigError("PORTAL_MAIL_FROM is missing: mails need a sender.")
     if loaded.sign_in_per_address < 1 or loaded.sign_in_per_client < 1:
         raise ConfigError("PORTAL_SIGN_IN_PER_ADDRESS and PORTAL_SIGN_IN_PER_CLIENT must be 1 or more.")
+    if loaded.webhook_senders < 1:
+        raise ConfigError("PORTAL_WEBHOOK_SENDERS must be 1 or more.")
+    if loaded.api_requests_per_minute < 0:
+        raise ConfigError("PORTAL_API_REQUESTS_PER_MINUTE must be 0 or more.")
     if loaded.env == "production":
         if loaded.demo_mailbox:
             raise ConfigError("PORTAL_DEMO_MAILBOX shows every mail to everybody; it is for development only.")

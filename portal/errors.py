@@ -8,9 +8,13 @@
     ├── EntityArchived           400
     ├── SubscriptionRefusal      400   update_when_canceled, update_when_past_due, locked_pending_changes
     │   └── LockedForRenewal     409   subscription_locked_renewal
+    ├── TransactionRefusal       400   transaction_immutable, transaction_price_not_found …
+    ├── NotificationRefusal      400   url_notification_setting_incorrect, notification_cannot_replay …
     ├── CardRefused              422   the gateway said no
     ├── PaymentUnderWay          409   the same debt is being collected this moment
     ├── TooMany                  429   says when to come back
+    ├── KeyInUse                 409   the same Idempotency-Key is being acted with
+    ├── KeyUsedOtherwise         422   the same Idempotency-Key came with another request
     ├── ScopeRefused             403   the link opens another page than this one
     ├── Changed                  409   somebody else changed it first
     └── Unavailable              503   the database can't record anything now
@@ -46,6 +50,14 @@ class InvalidRequest(Refusal):
     def __init__(self, code: str, detail: str, status: int = 400, fields: list[dict[str, str]] | None = None) -> None:
         super().__init__(detail)
         self.code, self.status, self.fields = code, status, fields
+
+
+class InvalidField(InvalidRequest):
+    """One field of a body has a value that does not fit what is there."""
+
+    def __init__(self, field: str, message: str) -> None:
+        fields = [{"field": field, "message": message}]
+        super().__init__("invalid_field", "Request does not pass validation. Nothing was changed.", fields=fields)
 
 
 class KeyRefused(Refusal):
@@ -109,6 +121,94 @@ class NotAutomatic(SubscriptionRefusal):
     code = "subscription_not_automatic_collection"
 
 
+class TransactionRefusal(Refusal):
+    """`code` is one of the contract's `transaction_…`."""
+
+    group = "transactions"
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class ActionOnCanceled(SubscriptionRefusal):
+    code = "subscription_is_canceled_action_invalid"
+
+
+class NotActive(SubscriptionRefusal):
+    code = "subscription_not_active"
+
+
+class NotTrialing(SubscriptionRefusal):
+    code = "subscription_not_trialing"
+
+
+class MustBePaused(SubscriptionRefusal):
+    code = "subscription_must_be_paused"
+
+
+class CannotBePaused(SubscriptionRefusal):
+    code = "subscription_cannot_be_paused"
+
+
+class PeriodCannotContinue(SubscriptionRefusal):
+    """The period that a pause cut short has passed, or was never kept."""
+
+    code = "subscription_continuing_existing_billing_period_not_allowed"
+
+
+class UnpaidPeriodCannotContinue(SubscriptionRefusal):
+    code = "subscription_continuing_existing_billing_period_not_allowed_subscription_past_due"
+
+
+class Trialing(SubscriptionRefusal):
+    code = "subscription_update_when_trialing"
+
+
+class Paused(SubscriptionRefusal):
+    code = "subscription_only_update_items_on_paused_subscription"
+
+
+class BillingModeMissing(SubscriptionRefusal):
+    code = "subscription_items_update_missing_proration_billing_mode"
+
+
+class BillingModeRefused(SubscriptionRefusal):
+    """What is scheduled leaves no next bill that a change could go into."""
+
+    code = "subscription_invalid_billing_mode_for_scheduled_change"
+
+
+class BillingTooSoon(SubscriptionRefusal):
+    code = "subscription_next_billed_at_too_soon"
+
+
+class NoRecurringItem(SubscriptionRefusal):
+    code = "subscription_no_recurring_items_remain"
+
+
+class NoPaymentMethod(SubscriptionRefusal):
+    """`act` is update, resume or activate."""
+
+    def __init__(self, act: str) -> None:
+        super().__init__("The subscription is collected automatically and has no payment method. Nothing was changed.")
+        self.code = f"subscription_missing_payment_method_cannot_{act}"
+
+
+class Outstanding(SubscriptionRefusal):
+    code, status = "subscription_outstanding_transaction", 409
+
+
+class PaymentDeclined(SubscriptionRefusal):
+    """The gateway refused the charge of a change, so the change was not made."""
+
+    code = "subscription_payment_declined"
+
+
+class NotificationRefusal(Refusal):
+    group = "notifications"
+
+
 class CardRefused(Refusal):
     """`reason` is declined, insufficient_funds, expired, not_a_test_card, invalid_expiry, invalid_cvc or refused."""
 
@@ -129,6 +229,34 @@ class TooMany(Refusal):
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"Too many requests. Nothing was done. Try again in {retry_after} seconds.")
         self.retry_after = retry_after
+        self.headers: dict[str, str] = {}
+        """What tells an app of its limit."""
+
+
+class TooManyCharges(TooMany):
+    """Of one subscription, in an hour."""
+
+    code, group = "subscription_immediate_charge_hour_limit_exceeded", "subscriptions"
+
+
+class KeyInUse(Refusal):
+    """A request with this Idempotency-Key is being carried out, or was cut short after it had begun."""
+
+    code, status = "idempotency_key_in_use", 409
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is under way, or was cut short. This one did nothing. "
+            "Try again in a moment; if it stays so, look at what it was to change before you use another key."
+        )
+        self.retry_after = retry_after
+
+
+class KeyUsedOtherwise(Refusal):
+    code, status = "idempotency_key_reused", 422
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was sent with another request. Nothing was changed. Use a new key.")
 
 
 class ScopeRefused(Refusal):

@@ -4,11 +4,14 @@ import hmac
 
 from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, not_, select, text
 
 from portal import clock, config
 from portal.db import session
+from portal.domain.events import Event
 from portal.domain.mails import Mail
+from portal.domain.notification_settings import NotificationSetting
+from portal.domain.notifications import Notification
 from portal.domain.subscriptions import Subscription
 from portal.errors import NotFound
 
@@ -44,14 +47,32 @@ def _registry() -> CollectorRegistry:
     due = select(func.min(Subscription.scheduled_effective_at)).where(Subscription.scheduled_effective_at <= now)
     renewal = select(func.min(Subscription.next_billed_at)).where(Subscription.next_billed_at <= now)
     waiting = select(func.min(Mail.created_at)).where(Mail.status == "queued")
+    untold = select(func.min(Event.received_at)).where(not_(Event.dispatched))
+    hook = (
+        select(func.min(Notification.run_at))
+        .join(NotificationSetting, NotificationSetting.id == Notification.setting_id)
+        .where(Notification.run_at <= now, NotificationSetting.active.is_(True))
+    )
     for name, oldest, meaning in (
         ("portal_change_overdue_seconds", due, "age of the oldest scheduled change that is due"),
         ("portal_renewal_overdue_seconds", renewal, "age of the oldest renewal that is due"),
         ("portal_mail_overdue_seconds", waiting, "age of the oldest mail that is not sent yet"),
+        ("portal_event_overdue_seconds", untold, "age of the oldest event that no notification was made of"),
+        ("portal_webhook_overdue_seconds", hook, "age of the oldest webhook attempt that is due"),
     ):
         since = session().scalar(oldest)
         Gauge(name, meaning, registry=registry).set((now - since).total_seconds() if since else 0)
-    mails = Gauge("portal_mails", "mails by status", ["status"], registry=registry)
-    for status, count in session().execute(select(Mail.status, func.count()).group_by(Mail.status)):
-        mails.labels(status).set(count)
+    for name, counted, meaning in (
+        ("portal_mails", Mail.status, "mails by status"),
+        ("portal_notifications", Notification.status, "notifications of events by status"),
+    ):
+        gauge = Gauge(name, meaning, ["status"], registry=registry)
+        for status, count in session().execute(select(counted, func.count()).group_by(counted)):
+            gauge.labels(status).set(count)
+    off = select(func.count()).where(
+        NotificationSetting.off_because.is_not(None), NotificationSetting.deleted_at.is_(None)
+    )
+    Gauge("portal_endpoints_off", "endpoints that the portal has switched off", registry=registry).set(
+        session().scalar(off) or 0
+    )
     return registry

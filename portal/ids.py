@@ -7,6 +7,7 @@ count upwards within one millisecond, so that event ids ascend (contract: `docs/
 import re
 import secrets
 import threading
+from datetime import datetime
 
 from portal import clock
 
@@ -18,6 +19,19 @@ _last = 0
 def new(prefix: str) -> str:
     """A fresh id of this kind, e.g. `new("sub")` → `sub_01jcgfqad406rsfjcgq44g9djq`."""
     return f"{prefix}_{_encode(_next_number())}"
+
+
+def later(id: str, prefix: str, steps: int) -> str:
+    """The id of another kind that belongs to this one: its number and some steps more, so that order is kept."""
+    number = 0
+    for character in id.rpartition("_")[2]:
+        number = number << 5 | _ALPHABET.index(character)
+    return f"{prefix}_{_encode(number + steps)}"
+
+
+def earliest(prefix: str, at: datetime) -> str:
+    """The id before all that were made from this instant on."""
+    return f"{prefix}_{_encode(int(at.timestamp() * 1000) << 80)}"
 
 
 def is_id(text: object, prefix: str) -> bool:

@@ -14,7 +14,9 @@ import orjson
 from babel import Locale
 
 from portal import brand, config, i18n
-from portal.domain.customers import Address, Customer
+from portal.db import session
+from portal.domain import revisions
+from portal.domain.customers import Address, Business, Customer
 from portal.domain.transactions import Transaction
 from portal.i18n import gettext as _
 
@@ -24,15 +26,25 @@ if TYPE_CHECKING:
 _TEMPLATES = config.ROOT / "templates" / "invoice"
 _BRANDS = {"amex": "American Express", "diners_club": "Diners Club", "jcb": "JCB", "unionpay": "UnionPay"}
 _LONGEST = 200
+_PAID = ("paid", "completed")
 _compiling = threading.Lock()
 
 
 def pdf(
-    transaction: Transaction, customer: Customer, address: Address | None = None, *, language: str, zone: str | None
+    transaction: Transaction,
+    customer: Customer,
+    address: Address | None = None,
+    business: Business | None = None,
+    *,
+    language: str,
+    zone: str | None,
 ) -> bytes:
-    """The invoice of a transaction, in a language, with its dates in a time zone (UTC if that is not known)."""
+    """The invoice of a transaction, in a language, with its dates in a time zone (UTC if that is not known).
+
+    It names customer, address and business as they were revised, if they were.
+    """
     with i18n.speaking(language, zone):
-        contents = _contents(transaction, customer, address)
+        contents = _contents(transaction, customer, address, business)
     inputs = {"invoice": orjson.dumps(contents).decode()}
     dated = int((transaction.billed_at or transaction.created_at).timestamp())
     with _compiling:
@@ -58,43 +70,86 @@ def _compiler() -> "typst.Compiler":
     return typst.Compiler(str(_TEMPLATES / "invoice.typ"), root=str(_TEMPLATES))
 
 
-def _contents(transaction: Transaction, customer: Customer, address: Address | None) -> dict[str, Any]:
+def of(transaction: Transaction, *, language: str) -> bytes:
+    """The invoice of a transaction, with whom it is for as the database has them."""
+    customer = session().get_one(Customer, transaction.customer_id)
+    address = session().get(Address, transaction.address_id) if transaction.address_id else None
+    business = session().get(Business, transaction.business_id) if transaction.business_id else None
+    return pdf(transaction, customer, address, business, language=language, zone=customer.time_zone)
+
+
+def _contents(
+    transaction: Transaction, customer: Customer, address: Address | None, business: Business | None = None
+) -> dict[str, Any]:
     number = transaction.invoice_number or transaction.id
     seller = brand.brand()
     state, detail = _state(transaction)
     return _words() | {
+        "heading": _("Revised invoice") if transaction.revised_at else _("Invoice"),
         "language": i18n.language().partition("-")[0],
         "accent": brand.readable(config.current().brand_accent, on="#ffffff"),
-        "title": _text(_("Invoice %(number)s") % {"number": number}),
+        "title": _text(_title(transaction) % {"number": number}),
         "seller": _text(seller.name),
         "seller_address": [_text(line) for line in seller.address],
-        "billed_to": [_text(line) for line in (customer.name, *_address(address)) if line] + [_email(customer.email)],
+        "billed_to": [*_billed_to(transaction, customer, address, business), _email(customer.email)],
         "facts": _facts(transaction, number),
         "lines": [_line(line, transaction.currency_code) for line in transaction.lines],
-        "total": i18n.amount(transaction.amount, transaction.currency_code),
+        "totals": _totals(transaction),
         "state": state,
         "state_detail": detail,
     }
 
 
+def _title(transaction: Transaction) -> str:
+    return _("Revised invoice %(number)s") if transaction.revised_at else _("Invoice %(number)s")
+
+
 def _words() -> dict[str, Any]:
     return {
-        "heading": _("Invoice"),
         "billed_to_label": _("Billed to"),
         "columns": [_("Description"), _("Quantity"), _("Unit price"), _("Amount")],
-        "total_label": _("Total"),
         "page_of": _("Page {page} of {pages}"),
     }
+
+
+def _billed_to(
+    transaction: Transaction, customer: Customer, address: Address | None, business: Business | None
+) -> list[str]:
+    person = revisions.revised(customer, transaction, revisions.CUSTOMER)
+    place = revisions.revised(address, transaction, revisions.ADDRESS)
+    return [_text(line) for line in (*_business(transaction, business), person.name, *_address(place)) if line]
+
+
+def _business(transaction: Transaction, business: Business | None) -> list[str]:
+    """Its name and tax identifier; a revision may name one where there was none."""
+    changes = (transaction.revision or {}).get(revisions.BUSINESS) or {}
+    name = changes.get("name") or (business.name if business else None)
+    number = changes.get("tax_identifier") or (business.tax_identifier if business else None)
+    if name is None:
+        return []
+    return [name, _("Tax ID %(number)s") % {"number": number}] if number else [name]
+
+
+def _totals(transaction: Transaction) -> list[tuple[str, str]]:
+    """The total; with earlier credit also that, and what is left of it."""
+    currency = transaction.currency_code
+    totals = [(_("Total"), i18n.amount(transaction.amount, currency))]
+    if transaction.credit:
+        totals.append((_("Credit"), i18n.amount(-transaction.credit, currency)))
+        totals.append((_("Amount due"), i18n.amount(transaction.due, currency)))
+    return totals
 
 
 def _facts(transaction: Transaction, number: str) -> list[tuple[str, str]]:
     """Number, dates and period, as terms and their values."""
     billed = i18n.day(transaction.billed_at or transaction.created_at)
     facts = [(_("Number"), _text(number)), (_("Billed on"), billed)]
-    if transaction.status == "completed" and transaction.paid_at:
+    if transaction.status in _PAID and transaction.paid_at:
         facts.append((_("Paid on"), i18n.day(transaction.paid_at)))
     elif transaction.status != "canceled":
         facts.append((_("Due on"), billed))
+    if transaction.revised_at:
+        facts.append((_("Revised on"), i18n.day(transaction.revised_at)))
     if transaction.period_starts_at and transaction.period_ends_at:
         both = transaction.period_starts_at, transaction.period_ends_at
         first, last = (i18n.day(at).replace(" ", "\u00a0") for at in both)
@@ -103,7 +158,7 @@ def _facts(transaction: Transaction, number: str) -> list[tuple[str, str]]:
 
 
 def _line(line: dict[str, Any], currency: str) -> dict[str, str]:
-    unit = int(line["price"]["unit_price"]["amount"])
+    unit = line["amount"] // line["quantity"]
     detail = line["price"]["name"] or line["price"]["description"] or ""
     return {
         "product": _text(line["product"]["name"]),
@@ -116,8 +171,8 @@ def _line(line: dict[str, Any], currency: str) -> dict[str, str]:
 
 def _state(transaction: Transaction) -> tuple[str, str]:
     """Whether it is paid, in one line, and what belongs to that in another."""
-    total = i18n.amount(transaction.amount, transaction.currency_code)
-    if transaction.status == "completed":
+    total = i18n.amount(transaction.due, transaction.currency_code)
+    if transaction.status in _PAID:
         card = _card(transaction)
         return _("Paid"), _("with %(card)s") % {"card": card} if card else ""
     if transaction.status == "canceled":

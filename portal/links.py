@@ -63,6 +63,23 @@ def sign_in_url(request_id: str, *, expires_at: datetime, issued_at: datetime) -
     return f"{config.current().base_url}/portal/sign-in/confirm?token={token}"
 
 
+def checkout_path(transaction_id: str) -> str:
+    return f"/portal/checkout/{transaction_id}"
+
+
+def checkout_url(transaction_id: str, *, expires_at: datetime) -> str:
+    """The link to a transaction's checkout; it opens nothing else."""
+    token = tokens.issue(tokens.CHECKOUT, transaction_id, page="checkout", expires_at=expires_at)
+    return f"{config.current().base_url}{checkout_path(transaction_id)}?token={token}"
+
+
+def invoice_url(transaction_id: str, *, disposition: str, expires_at: datetime) -> str:
+    """The link to a transaction's invoice, for whoever an app gives it to."""
+    token = tokens.issue(tokens.INVOICE, transaction_id, page="invoice", expires_at=expires_at)
+    path = f"/portal/invoices/{transaction_id}.pdf"
+    return f"{config.current().base_url}{path}?disposition={disposition}&token={token}"
+
+
 def _with_token(
     page: str, subscription_id: str | None, purpose: str, origin: str, *, expires_at: datetime, issued_at: datetime
 ) -> str:

@@ -8,6 +8,7 @@ Errors: Forged (never ours, or altered in a single bit) and Expired (ours, authe
 """
 
 import hashlib
+import hmac
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,9 +25,17 @@ DIRECT = "customer"
 """A link in a mail, from `portal link` or in management_urls; its origin is the customer (`ctm_`)."""
 SIGN_IN = "sign-in"
 """A link that signs in, once; its origin is the sign-in request (`sil_`)."""
+CHECKOUT = "checkout"
+"""A link to the checkout of one transaction (`txn_`), and to nothing else."""
+CHECKOUT_VISIT = "checkout-visit"
+"""The cookie of a browser that followed such a link; its origin is the transaction (`txn_`)."""
+INVOICE = "invoice"
+"""A link to one transaction's invoice (`txn_`), for an app that asked for it."""
 
 _PREFIX = "pga_"
-_ORIGIN_PREFIX = {PORTAL_SESSION: "cpls_", DIRECT: "ctm_", SIGN_IN: "sil_"}
+_ORIGIN_PREFIX = {PORTAL_SESSION: "cpls_", DIRECT: "ctm_", SIGN_IN: "sil_"} | dict.fromkeys(
+    (CHECKOUT, CHECKOUT_VISIT, INVOICE), "txn_"
+)
 _LONGEST = 300
 _FORM = re.compile(r"pga_([0-9a-z]{26})\.([0-9a-z]{26})?\.([a-z-]{1,12})\.([0-9a-z]{1,9})\.[\w-]+\.[\w-]+", re.ASCII)
 
@@ -72,10 +81,18 @@ class _Signer(TimestampSigner):
         return self._derived[secret_key]
 
     def sign_at(self, line: str, issued_at: datetime) -> str:
-        """What `sign` does, for an instant of issue other than now: a mail sent again carries the very same link."""
-        stamp = base64_encode(int_to_bytes(int(issued_at.timestamp()))).decode()
-        dated = f"{line}.{stamp}"
-        return f"{dated}.{self.get_signature(dated).decode()}"
+        """What `sign` does, for an instant of issue other than now: a mail sent again carries the very same link.
+
+        In one call, without the objects the library makes for each: a list of subscriptions is signed 600 times.
+        """
+        dated = f"{line}.{_stamp(int(issued_at.timestamp()))}"
+        signature = hmac.digest(self.derive_key(self.secret_key), dated.encode(), "sha256")
+        return f"{dated}.{base64_encode(signature).decode()}"
+
+
+@lru_cache(maxsize=64)
+def _stamp(seconds: int) -> str:
+    return base64_encode(int_to_bytes(seconds)).decode()
 
 
 @lru_cache(maxsize=16)
@@ -140,6 +157,7 @@ def _bare(prefixed_id: str) -> str:
     return prefixed_id.rpartition("_")[2]
 
 
+@lru_cache(maxsize=64)
 def _base36(number: int) -> str:
     digits = ""
     while number:

@@ -107,6 +107,13 @@ def key(*permissions: str, everything: bool = False) -> dict[str, str]:
         return {"Authorization": f"Bearer {api_keys.create('test', granted)}"}
 
 
+def key_id(headers: dict[str, str]) -> str:
+    """The id of the key that an app's headers carry."""
+    known = api_keys.find(headers["Authorization"].removeprefix("Bearer "))
+    assert known is not None
+    return known.id
+
+
 def row(subscription_id: str) -> Subscription:
     """A subscription as the database has it now."""
     with transaction():

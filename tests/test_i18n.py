@@ -16,7 +16,7 @@ from flask import Flask, render_template
 
 from portal import config, i18n, invoices
 from portal.db import session, transaction
-from portal.domain import subscriptions, transactions
+from portal.domain import bills, subscriptions
 from portal.domain.actors import system
 from portal.domain.customers import Customer
 from portal.domain.mails import KINDS
@@ -157,7 +157,7 @@ def bill(subscription_id: str) -> str:
     """An open transaction; gives its id."""
     with transaction():
         bought = subscriptions.get(subscription_id)
-        return transactions.bill(bought, starts_at=NOW - timedelta(days=10), ends_at=ENDS, by=system()).id
+        return bills.bill(bought, starts_at=NOW - timedelta(days=10), ends_at=ENDS, by=system()).id
 
 
 # The catalogs

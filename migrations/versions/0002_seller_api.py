@@ -116,7 +116,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_notifications_created_at"), ["created_at"], unique=False)
         batch_op.create_index(
             "ix_notifications_due",
-            ["setting_id", "run_at"],
+            ["setting_id", "run_at", "event_id"],
             unique=False,
             postgresql_where=sa.text("run_at IS NOT NULL"),
             sqlite_where=sa.text("run_at IS NOT NULL"),
@@ -178,7 +178,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.add_column(sa.Column("facts", sa.JSON(none_as_null=True), nullable=True))
-        batch_op.add_column(sa.Column("dispatched", sa.Boolean(), server_default=sa.text("1"), nullable=False))
+        batch_op.add_column(sa.Column("dispatched", sa.Boolean(), server_default=sa.true(), nullable=False))
         batch_op.create_index(batch_op.f("ix_events_subject_id_events_id"), ["subject_id", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_events_type_events_id"), ["type", "id"], unique=False)
         batch_op.create_index(
@@ -194,6 +194,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("deleted_at", portal.db.Instant(timezone=True), nullable=True))
 
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("on_resume", sa.String(), nullable=True))
+        batch_op.add_column(sa.Column("kept_period_starts_at", portal.db.Instant(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("kept_period_ends_at", portal.db.Instant(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("cancellation", sa.JSON(none_as_null=True), nullable=True))
 
     with op.batch_alter_table("transactions", schema=None) as batch_op:
@@ -204,6 +207,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("checkout_url", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("again_of", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("change", sa.JSON(none_as_null=True), nullable=True))
+        batch_op.add_column(sa.Column("identified_at", portal.db.Instant(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("revision", sa.JSON(none_as_null=True), nullable=True))
         batch_op.add_column(sa.Column("revised_at", portal.db.Instant(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("attempt_card", sa.JSON(none_as_null=True), nullable=True))
@@ -255,6 +259,7 @@ def downgrade() -> None:
         batch_op.drop_column("attempt_card")
         batch_op.drop_column("revised_at")
         batch_op.drop_column("revision")
+        batch_op.drop_column("identified_at")
         batch_op.drop_column("change")
         batch_op.drop_column("again_of")
         batch_op.drop_column("checkout_url")
@@ -265,6 +270,9 @@ def downgrade() -> None:
 
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
         batch_op.drop_column("cancellation")
+        batch_op.drop_column("kept_period_ends_at")
+        batch_op.drop_column("kept_period_starts_at")
+        batch_op.drop_column("on_resume")
 
     with op.batch_alter_table("payment_methods", schema=None) as batch_op:
         batch_op.drop_column("deleted_at")

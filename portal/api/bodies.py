@@ -4,7 +4,11 @@ An empty body is `{}`; null is the same as left out, unless a field says otherwi
 """
 
 import json
+import re
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import reduce
+from operator import getitem
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import orjson
@@ -15,6 +19,7 @@ from portal.errors import InvalidRequest
 
 MOST_LEVELS = 110
 _LARGEST = 2**63 - 1
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 Model = TypeVar("Model", bound=BaseModel)
 Item = TypeVar("Item")
@@ -38,20 +43,34 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", str_max_length=10_000)
 
 
+def _instant(text: Any) -> Any:
+    if not isinstance(text, str) or not _RFC_3339.fullmatch(text):
+        raise ValueError("must be an instant of RFC 3339, such as 2026-11-21T12:00:00Z")
+    return datetime.fromisoformat(text.upper())
+
+
 def _storable(instant: datetime) -> datetime:
     if not _EARLIEST <= instant <= _LATEST:
         raise ValueError("must be between the years 1970 and 9000")
     return instant.astimezone(UTC)
 
 
+def _nearest(instant: datetime) -> datetime:
+    return min(max(instant, _EARLIEST), _LATEST).astimezone(UTC)
+
+
 def _split(text: Any) -> Any:
-    return [part for part in text.split(",") if part] if isinstance(text, str) else text
+    if not isinstance(text, str):
+        return text
+    return text.split(",") if text else []
 
 
 Id = Annotated[str, Field(max_length=200)]
 """An id as an app sends it: one that is unknown finds nothing."""
-Instant = Annotated[AwareDatetime, AfterValidator(_storable)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_storable)]
 """An instant of RFC 3339, with its zone."""
+Bound = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_nearest)]
+"""An instant to compare with: one beyond all that can be stored is as good as the last that can."""
 Several = Annotated[list[Item], BeforeValidator(_split), Field(max_length=200)]
 """A comma-separated query parameter."""
 CustomData = dict[str, Any]
@@ -65,9 +84,29 @@ def read(model: type[Model]) -> Model:
     raw = raw if raw.strip() else b"{}"
     _refuse_unreadable(raw)
     try:
+        return _validated(model, raw)
+    except ValidationError as wrong:
+        raise _with_own_code(invalid_fields(wrong, orjson.loads(raw)), model) from None
+
+
+def _validated(model: type[Model], raw: bytes) -> Model:
+    try:
         return model.model_validate_json(raw)
     except ValidationError as wrong:
-        raise _with_own_code(invalid_fields(wrong), model) from None
+        return model.model_validate_json(_with_whole_numbers(raw, wrong))
+
+
+def _with_whole_numbers(raw: bytes, wrong: ValidationError) -> bytes:
+    """The body with 600 where it says 600.0 for a whole number: JSON makes no difference between them."""
+    body = orjson.loads(raw)
+    for each in wrong.errors(include_url=False, include_context=False):
+        number = each["input"]
+        if isinstance(number, float) and number.is_integer() and abs(number) <= _LARGEST:
+            with suppress(KeyError, IndexError, TypeError):
+                *way, name = each["loc"]
+                holder = reduce(getitem, way, body)  # type: ignore[arg-type]
+                holder[name] = int(number)  # type: ignore[index]
+    return orjson.dumps(body)
 
 
 def read_query(model: type[Model]) -> Model:
@@ -79,7 +118,7 @@ def read_query(model: type[Model]) -> Model:
     try:
         return model.model_validate(sent)
     except ValidationError as wrong:
-        raise _without_positions(invalid_fields(wrong)) from None
+        raise _without_positions(invalid_fields(wrong, sent)) from None
 
 
 def sent() -> dict[str, Any]:
@@ -145,13 +184,28 @@ def _with_own_code(wrong: InvalidRequest, model: Any) -> InvalidRequest:
     return wrong
 
 
-def invalid_fields(wrong: ValidationError) -> InvalidRequest:
-    """Every field that is wrong, with why."""
-    fields = [
-        {"field": ".".join(str(part) for part in each["loc"])[:200] or "body", "message": each["msg"]}
-        for each in wrong.errors(include_url=False, include_input=False, include_context=False)
-    ]
+def invalid_fields(wrong: ValidationError, value: Any) -> InvalidRequest:
+    """Every field that is wrong, with why; a field that may be of several kinds is named once."""
+    reasons: dict[str, list[str]] = {}
+    for each in wrong.errors(include_url=False, include_input=False, include_context=False):
+        reasons.setdefault(_place(each["loc"], value), []).append(each["msg"])
+    fields = [{"field": field, "message": "; or: ".join(dict.fromkeys(why))} for field, why in reasons.items()]
     return InvalidRequest("invalid_field", "Request does not pass validation. Nothing was changed.", fields=fields)
+
+
+def _place(loc: tuple[int | str, ...], value: Any) -> str:
+    """`items.0.price_id`, without the names that pydantic gives to the kinds of a union; `value` is what was sent."""
+    parts = []
+    for part in loc:
+        if isinstance(value, list) and isinstance(part, int):
+            parts.append(part)
+            value = value[part] if part < len(value) else None
+        elif isinstance(value, dict) and part in value:
+            parts.append(part)
+            value = value[part]
+        elif isinstance(value, dict) and part is loc[-1] and re.fullmatch(r"[a-z]\w*(\[\w+])?", str(part)):
+            parts.append(part)  # it is missing
+    return ".".join(map(str, parts))[:200] or "body"
 
 
 def invalid_field(field: str, message: str) -> InvalidRequest:

@@ -1,17 +1,18 @@
-"""Customers and their addresses for apps."""
+"""Customers for apps: list, create, read, change."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
+from flask import Response
 from pydantic import AfterValidator, EmailStr, Field
+from sqlalchemy import select
 
 from portal import i18n
 from portal.access import app_actor
-from portal.api import bodies
+from portal.api import bodies, catalog, lists
 from portal.api.operations import operation
 from portal.db import session, transaction
 from portal.domain import customers, entities, shapes, subscriptions
-from portal.domain.customers import Address
-from portal.errors import NotFound
+from portal.domain.customers import Customer
 
 
 def _locale(text: str) -> str:
@@ -42,6 +43,39 @@ class CustomerUpdate(_WithEmail):
     locale: Locale = "en"
     status: Literal["active", "archived"] = "active"
     custom_data: dict[str, Any] | None = None
+
+
+class Customers(lists.Query):
+    after: entities.CustomerId | None = None
+    email: bodies.Several[Annotated[str, Field(max_length=320)]] = []
+    id: bodies.Several[bodies.Id] = []
+    search: catalog.Search | None = None
+    status: catalog.Statuses = []
+
+
+@operation(
+    "GET",
+    "/customers",
+    permission="customer.read",
+    query=Customers,
+    gives=list[entities.Customer],
+    example={"search": "example.com", "status": "active,archived"},
+)
+def list_customers(query: Customers) -> Response:
+    """List customers.
+
+    Those that are active, unless `status` asks otherwise. `email` finds whole addresses, however they are
+    capitalised; `search` looks for a text in id, name and email.
+    """
+    wanted = catalog.among(
+        select(Customer),
+        (Customer.id, query.id),
+        (Customer.status, query.status or ["active"]),
+        (Customer.email_key, [customers.email_key(each) for each in query.email]),
+    )
+    wanted = catalog.containing(wanted, query.search, Customer.id, Customer.name, Customer.email)
+    page = lists.Page(query, wanted, Customer.id)
+    return page.answer([shapes.customer(each) for each in session().scalars(page.statement())])
 
 
 @operation(
@@ -79,20 +113,14 @@ def get_customer(id: str) -> entities.Customer:
     example={"name": "Jo Captain"},
 )
 def update_customer(id: str, body: CustomerUpdate) -> entities.Customer:
-    """Change a customer; what is left out stays."""
+    """Change a customer; what is left out stays.
+
+    `status: archived` takes them out of lists; refused while they have a subscription that is not canceled.
+    """
     changes = bodies.as_dict(body)
     with transaction():
-        customer = customers.get(id)
+        customer = customers.locked(id)
         if changes.get("status") == "archived":
             subscriptions.refuse_archiving(id)
         customers.update(customer, changes, by=app_actor())
     return shapes.customer(customer)
-
-
-@operation("GET", "/customers/<customer_id>/addresses/<id>", permission="address.read", gives=entities.Address)
-def get_address(customer_id: str, id: str) -> entities.Address:
-    """Read an address."""
-    address = session().get(Address, id)
-    if address is None or address.customer_id != customer_id:
-        raise NotFound("address", id)
-    return shapes.address(address)

@@ -1,8 +1,4 @@
-"""`/docs/errors`: what each error code means and what to do; every error's `documentation_url` leads here."""
-
-from flask import render_template
-
-from portal.api import bp
+"""What each error code means and what to do; every error's `documentation_url` leads to /docs/errors, which says so."""
 
 CODES: dict[str, tuple[int, str, str]] = {
     "authentication_missing": (403, "There is no Authorization header.", "Send Authorization: Bearer <key>."),
@@ -32,19 +28,144 @@ CODES: dict[str, tuple[int, str, str]] = {
     "subscription_end_reached": (409, "The scheduled end has come.", "Sell a new subscription."),
     "subscription_scheduled_change_invalid_update": (400, "Only null removes it.", "Send scheduled_change: null."),
     "subscription_scheduled_by_seller": (403, "The seller scheduled this end.", "Only the seller takes it back."),
+    "subscription_is_canceled_action_invalid": (400, "Canceled is final.", "Sell a new subscription."),
+    "subscription_not_active": (400, "It is neither active nor about to be.", "Resume or activate it first."),
+    "subscription_not_trialing": (400, "It is in no trial.", "There is nothing to activate."),
+    "subscription_must_be_paused": (400, "It is not paused.", "There is nothing to resume."),
+    "subscription_cannot_be_paused": (400, "Its status allows no pause.", "Only what is active can be paused."),
+    "subscription_continuing_existing_billing_period_not_allowed": (
+        400,
+        "The period that the pause cut short has passed.",
+        "Send on_resume: start_new_billing_period.",
+    ),
+    "subscription_continuing_existing_billing_period_not_allowed_subscription_past_due": (
+        400,
+        "The period is unpaid, so it can't go on after a pause.",
+        "Send on_resume: start_new_billing_period.",
+    ),
+    "subscription_update_when_trialing": (
+        400,
+        "In a trial only items and next_billed_at change, and nothing is billed.",
+        "Send proration_billing_mode: do_not_bill, or activate it first.",
+    ),
+    "subscription_only_update_items_on_paused_subscription": (
+        400,
+        "While it is paused only items change, and nothing is billed.",
+        "Send proration_billing_mode: do_not_bill, or resume it first.",
+    ),
+    "subscription_items_update_missing_proration_billing_mode": (
+        400,
+        "The change costs or saves money, and the request does not say how to bill it.",
+        "Send proration_billing_mode.",
+    ),
+    "subscription_invalid_billing_mode_for_scheduled_change": (
+        400,
+        "A change is scheduled, so there may be no next bill.",
+        "Bill immediately or not at all, or remove the scheduled change first.",
+    ),
+    "subscription_next_billed_at_too_soon": (400, "The billing date is too close.", "Choose a later one."),
+    "subscription_no_recurring_items_remain": (400, "Nothing recurring would be left.", "Send all items, or cancel."),
+    "subscription_missing_payment_method_cannot_update": (400, "There is no card to charge.", "Ask for one first."),
+    "subscription_missing_payment_method_cannot_resume": (400, "There is no card to charge.", "Ask for one first."),
+    "subscription_missing_payment_method_cannot_activate": (400, "There is no card to charge.", "Ask for one first."),
+    "subscription_outstanding_transaction": (
+        409,
+        "A transaction of it is not paid yet.",
+        "Collect or cancel it first; one that is being collected is done in a moment.",
+    ),
+    "subscription_payment_declined": (
+        400,
+        "The gateway refused the charge, so the change was not made.",
+        "Ask for another card, or send on_payment_failure: apply_change.",
+    ),
+    "subscription_immediate_charge_hour_limit_exceeded": (
+        429,
+        "More than 20 immediate charges of one subscription in an hour.",
+        "Wait for Retry-After seconds, or bill with the next period.",
+    ),
     "subscription_not_automatic_collection": (400, "It is paid by invoice.", "There is no card to replace."),
     "self_cancellation_off": (403, "The seller ends subscriptions on request.", "See the page's instructions."),
+    "transaction_price_not_found": (400, "There is no such price.", "Check price_id."),
+    "transaction_duplicate_price_ids": (400, "The same price stands in two items.", "Name it once, with its quantity."),
+    "transaction_item_quantity_out_of_range": (400, "The price is not sold in this quantity.", "See its quantity."),
+    "transaction_price_different_billing_cycle": (
+        400,
+        "Recurring items are billed in different cycles.",
+        "Make one transaction for each cycle.",
+    ),
+    "transaction_price_different_trial_period": (
+        400,
+        "Recurring items have different trials.",
+        "Make one transaction for each trial.",
+    ),
+    "transaction_currency_code_invalid": (400, "No currency is converted.", "Use prices of one currency, and name it."),
+    "transaction_customer_is_required_with_address": (400, "An address needs its customer.", "Send customer_id too."),
+    "transaction_customer_is_required_for_business_validation": (
+        400,
+        "A business needs its customer.",
+        "Send customer_id too.",
+    ),
+    "transaction_billing_details_object_required": (400, "An invoice needs billing_details.", "Send them."),
+    "transaction_billing_details_must_be_null": (
+        400,
+        "billing_details are for manual collection.",
+        "Leave them out, or set collection_mode to manual.",
+    ),
+    "transaction_checkout_url_domain_is_not_approved": (
+        400,
+        "checkout.url is on an origin that PORTAL_RETURN_ORIGINS does not list.",
+        "List it, or leave checkout out: then the portal's own checkout is used.",
+    ),
+    "transaction_immutable": (400, "It is billed, paid or canceled, and a record.", "Make another transaction."),
+    "transaction_immutable_while_processing_payment": (409, "It is being paid.", "Read it again in a minute."),
+    "transaction_payment_method_change_field_immutable": (
+        400,
+        "It is there to change a card, and nothing else of it can change.",
+        "Use its checkout.url.",
+    ),
+    "transaction_invalid_status_change": (400, "It can't get this status from the one it has.", "See the detail."),
+    "transaction_status_must_be_ready": (400, "Something it needs is missing.", "Send customer_id and address_id."),
+    "transaction_cannot_be_modified_and_canceled": (400, "Both were asked for.", "Send status alone."),
+    "transaction_invalid_status_to_revise": (400, "Only what is billed or completed is revised.", "Change it instead."),
+    "transaction_revised_limit_reached": (400, "It was revised once; that is all.", "Settle it with the customer."),
+    "transaction_nothing_to_revise": (400, "Nothing would change.", "Send what shall change."),
+    "transaction_revise_missing_business_name": (
+        400,
+        "A tax identifier needs the name of its business.",
+        "Send business.name too.",
+    ),
+    "transaction_invoice_not_available": (400, "It has no invoice yet.", "Wait until it is billed or completed."),
+    "url_notification_setting_incorrect": (
+        400,
+        "The destination is not a URL that may be sent to.",
+        "Use https:// and a host with public addresses only, without user name or password.",
+    ),
+    "notification_cannot_replay": (
+        400,
+        "The notification is still on its way, or its destination is switched off.",
+        "Wait until it is delivered or failed; switch the destination on.",
+    ),
+    "notification_replay_invalid_origin_type": (
+        400,
+        "A replay can't be replayed.",
+        "Replay the notification whose origin is event.",
+    ),
     "card_refused": (422, "The gateway refused the card.", "Try another card."),
     "payment_under_way": (409, "The same debt is being collected.", "Try again in a minute."),
     "outside_link": (403, "The link opens another page.", "Ask for a link to this page."),
     "csrf": (403, "The form is too old or came from another site.", "Open the page again."),
     "link_broken": (403, "The link is not one of ours.", "Sign in by email."),
+    "idempotency_key_in_use": (
+        409,
+        "A request with the same Idempotency-Key is under way, or was cut short.",
+        "Wait for Retry-After. If it stays so, look at what it was to change, then use a new key.",
+    ),
+    "idempotency_key_reused": (
+        422,
+        "The Idempotency-Key was sent with another request before.",
+        "Use a new key for each thing you want done.",
+    ),
     "too_many_requests": (429, "Too many requests.", "Wait for Retry-After seconds."),
     "service_unavailable": (503, "The database can't record anything now.", "Nothing was recorded. Try again soon."),
     "internal_error": (500, "A defect of ours.", "Tell us the request id."),
 }
-
-
-@bp.get("/docs/errors")
-def error_codes() -> str:
-    return render_template("docs/errors.html", codes=CODES)

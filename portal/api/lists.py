@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from flask import Response, g, request
 from pydantic import BeforeValidator, Field, create_model
 from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from typing_extensions import TypedDict
 from werkzeug.urls import iri_to_uri
 
 from portal import web
@@ -17,9 +18,12 @@ _COMPARISONS = {"LT": "__lt__", "LTE": "__le__", "GT": "__gt__", "GTE": "__ge__"
 
 
 def _number(text: Any) -> Any:
-    if isinstance(text, str) and not (text.isascii() and text.isdigit() and len(text) < 10):
+    """However many digits it has: it is cut down anyway."""
+    if not isinstance(text, str):
+        return text
+    if not (text.isascii() and text.isdigit()):
         raise ValueError("must be a whole number from 1")
-    return text
+    return int(text.lstrip("0")[:9] or "0")
 
 
 def canonical(order: Any) -> Any:
@@ -34,6 +38,25 @@ PerPage = Annotated[int, BeforeValidator(_number), Field(ge=1)]
 ById = Annotated[Literal["id[ASC]", "id[DESC]"], BeforeValidator(canonical)]
 
 
+class Meta(TypedDict):
+    """Beside the data of every answer."""
+
+    request_id: str
+
+
+class Pagination(TypedDict):
+    per_page: int
+    next: str
+    has_more: bool
+    estimated_total: int
+
+
+class ListMeta(Meta):
+    """Beside the data of every list."""
+
+    pagination: Pagination
+
+
 class Query(bodies.Query):
     """The parameters that every list has; a page larger than the largest is cut down to it, not refused."""
 
@@ -46,9 +69,9 @@ def compared(*names: str) -> Any:
     """A query that has also `name`, `name[LT]`, `name[LTE]`, `name[GT]` and `name[GTE]` for instants."""
     fields: dict[str, Any] = {}
     for name in names:
-        fields[name] = (bodies.Instant | None, None)
+        fields[name] = (bodies.Bound | None, None)
         for each in _COMPARISONS:
-            fields[f"{name}_{each.lower()}"] = (bodies.Instant | None, Field(None, alias=f"{name}[{each}]"))
+            fields[f"{name}_{each.lower()}"] = (bodies.Bound | None, Field(None, alias=f"{name}[{each}]"))
     return create_model("Compared", __base__=Query, **fields)
 
 
@@ -95,14 +118,7 @@ class Page:
 
     def answer(self, entities: list[Any]) -> Response:
         """The page's answer, from the entities of `statement()`."""
-        shown = entities[: self.size]
-        pagination = {
-            "per_page": self.size,
-            "next": _next_url(_id_of(shown[-1]) if shown else self.after),
-            "has_more": len(entities) > self.size,
-            "estimated_total": self._total(),
-        }
-        return web.json({"data": shown, "meta": {"request_id": g.request_id, "pagination": pagination}})
+        return _answer(entities[: self.size], self, more=len(entities) > self.size, total=self._total())
 
     def _total(self) -> int:
         """How many there are in all; counted up to a thousand, so that a list costs alike at every size."""
@@ -110,6 +126,32 @@ class Page:
             return 0
         few = self.wanted.with_only_columns(self.id).limit(1000).subquery()
         return session().scalar(select(func.count()).select_from(few)) or 0
+
+
+class Gathered:
+    """One page of what is gathered in memory, oldest first, each with an `id`."""
+
+    def __init__(self, query: Any, found: list[Any]) -> None:
+        self.size, self.after, self.total = min(query.per_page, MOST), query.after, len(found)
+        if query.order_by == "id[ASC]":
+            rest = [each for each in found if self.after is None or each.id > self.after]
+        else:
+            rest = [each for each in reversed(found) if self.after is None or each.id < self.after]
+        self.rows, self.more = rest[: self.size], len(rest) > self.size
+
+    def answer(self, entities: list[Any]) -> Response:
+        """The page's answer, from the entities of `rows`."""
+        return _answer(entities, self, more=self.more, total=self.total)
+
+
+def _answer(shown: list[Any], page: "Page | Gathered", *, more: bool, total: int) -> Response:
+    pagination = {
+        "per_page": page.size,
+        "next": _next_url(_id_of(shown[-1]) if shown else page.after),
+        "has_more": more,
+        "estimated_total": total,
+    }
+    return web.json({"data": shown, "meta": {"request_id": g.request_id, "pagination": pagination}})
 
 
 def _id_of(entity: Any) -> str:

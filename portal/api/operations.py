@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from flask import Response, g
+from flask import Response, g, request
 from pydantic import BaseModel
 
-from portal import access, web
+from portal import access, idempotency, limits, web
 from portal.api import bodies, bp
+from portal.db import transaction
+from portal.errors import Refusal
 
 ALL: list["Operation"] = []
 
@@ -73,13 +75,44 @@ def operation(
             g.key = access.app_key()
             if permission is not None:
                 access.require(permission)
-            return _answer(it, path_ids)
+            g.limit_headers = limits.spend(g.key.id)
+            return _once(it, path_ids)
 
         ALL.append(it)
         bp.add_url_rule(path, endpoint=view.__name__, view_func=guarded, methods=[method])
         return guarded
 
     return declare
+
+
+def _once(it: Operation, path_ids: dict[str, str]) -> Response:
+    """Acts, or answers as the same Idempotency-Key was answered before."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None or it.method not in ("POST", "PATCH"):
+        return _answer(it, path_ids)
+    asked = b"\n".join((it.method.encode(), request.full_path.encode(), request.get_data()))
+    claim = idempotency.claim(g.key.id, key, asked, may_be_repeated=not it.asks_gateway)
+    if isinstance(claim, idempotency.Answer):
+        g.replayed = True
+        return Response(claim.body, claim.status, {"Idempotency-Replayed": "true"}, mimetype="application/json")
+    try:
+        if it.asks_gateway:
+            response = _answer(it, path_ids)
+            claim.keep(_kept(response))
+        else:
+            with transaction():
+                response = _answer(it, path_ids)
+                claim.keep(_kept(response))
+    except Exception as error:
+        if it.asks_gateway and not (isinstance(error, Refusal) and error.status < 500):
+            raise  # money may have moved: the key stays taken
+        response = web.answer(error)
+        claim.keep(_kept(response))
+    return response
+
+
+def _kept(response: Response) -> idempotency.Answer:
+    return idempotency.Answer(response.status_code, response.get_data())
 
 
 def _answer(it: Operation, path_ids: dict[str, str]) -> Response:

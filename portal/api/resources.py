@@ -1,5 +1,43 @@
 """The resources of this door; importing them puts their routes on the blueprint."""
 
-from portal.api import bp, catalog, customers, error_codes, portal_sessions, subscriptions
+from portal.api import (
+    addresses,
+    bp,
+    businesses,
+    customers,
+    events,
+    history,
+    notification_settings,
+    notifications,
+    openapi,
+    pausing,
+    payment_methods,
+    portal_sessions,
+    prices,
+    products,
+    reference,
+    subscription_changes,
+    subscriptions,
+    transactions,
+)
 
-__all__ = ["bp", "catalog", "customers", "error_codes", "portal_sessions", "subscriptions"]
+__all__ = [
+    "addresses",
+    "bp",
+    "businesses",
+    "customers",
+    "events",
+    "history",
+    "notification_settings",
+    "notifications",
+    "openapi",
+    "pausing",
+    "payment_methods",
+    "portal_sessions",
+    "prices",
+    "products",
+    "reference",
+    "subscription_changes",
+    "subscriptions",
+    "transactions",
+]

@@ -1,5 +1,7 @@
-"""Subscriptions for apps: read, cancel, take a scheduled change back."""
+"""Subscriptions for apps: read, and cancel."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from flask import Response, g
@@ -11,11 +13,10 @@ from portal.access import app_actor, require
 from portal.api import bodies, lists
 from portal.api.operations import operation
 from portal.db import transaction
-from portal.domain import api_keys, cancellation, entities, pausing, shapes, snapshots, subscriptions
+from portal.domain import api_keys, billing_entities, cancellation, entities, previews, shapes, snapshots, subscriptions
 from portal.domain.subscriptions import Subscription, SubscriptionItem
-from portal.errors import SubscriptionRefusal
 
-_REFUSES_CHANGES = (
+REFUSES_CHANGES = (
     "subscription_update_when_canceled",
     "subscription_update_when_past_due",
     "subscription_locked_renewal",
@@ -28,8 +29,8 @@ class Cancel(bodies.Body):
     comment: Annotated[str, Field(max_length=cancellation.LONGEST_COMMENT)] | None = None
 
 
-class Update(bodies.Body):
-    scheduled_change: Any = None
+class One(bodies.Query):
+    include: bodies.Several[Literal["next_transaction", "recurring_transaction_details"]] = []
 
 
 class Subscriptions(lists.compared("next_billed_at")):  # type: ignore[misc]
@@ -54,13 +55,30 @@ class Subscriptions(lists.compared("next_billed_at")):  # type: ignore[misc]
 def list_subscriptions(query: Any) -> Response:
     """List subscriptions."""
     page = lists.Page(query, _filtered(query), Subscription.id)
-    return page.answer([managed(each) for each in snapshots.read(page.statement())])
+    sold = cache(shapes.sold)
+    return page.answer([managed(each, sold) for each in snapshots.read(page.statement())])
 
 
-@operation("GET", "/subscriptions/<id>", permission="subscription.read", gives=entities.ManagedSubscription)
-def get_subscription(id: str) -> entities.ManagedSubscription:
-    """Read a subscription."""
-    return managed(snapshots.get(id))
+@operation(
+    "GET",
+    "/subscriptions/<id>",
+    permission="subscription.read",
+    query=One,
+    gives=billing_entities.SubscriptionWithBills,
+    example={"include": "next_transaction"},
+)
+def get_subscription(id: str, query: One) -> billing_entities.SubscriptionWithBills:
+    """Read a subscription.
+
+    `next_transaction` is its next bill with all that waits for it, and null if none is planned.
+    """
+    subscription = snapshots.find(id) if query.include else snapshots.get(id)
+    entity: billing_entities.SubscriptionWithBills = {**managed(subscription)}
+    if "next_transaction" in query.include:
+        entity["next_transaction"] = previews.next_transaction(subscription)
+    if "recurring_transaction_details" in query.include:
+        entity["recurring_transaction_details"] = previews.recurring_details(subscription)
+    return entity
 
 
 @operation(
@@ -69,7 +87,7 @@ def get_subscription(id: str) -> entities.ManagedSubscription:
     permission="subscription.write",
     takes=Cancel,
     gives=entities.ManagedSubscription,
-    refuses=(*_REFUSES_CHANGES, "subscription_locked_pending_changes", "payment_under_way"),
+    refuses=(*REFUSES_CHANGES, "subscription_locked_pending_changes", "payment_under_way"),
     example={"effective_from": "next_billing_period", "reason": "unused"},
 )
 def cancel_subscription(id: str, body: Cancel) -> entities.ManagedSubscription:
@@ -90,37 +108,6 @@ def cancel_subscription(id: str, body: Cancel) -> entities.ManagedSubscription:
         return managed(subscription)
 
 
-@operation(
-    "PATCH",
-    "/subscriptions/<id>",
-    permission="subscription.write",
-    takes=Update,
-    gives=entities.ManagedSubscription,
-    refuses=(*_REFUSES_CHANGES, "subscription_scheduled_change_invalid_update", "subscription_end_reached"),
-    example={"scheduled_change": None},
-)
-def update_subscription(id: str, body: Update) -> entities.ManagedSubscription:
-    """Update a subscription."""
-    if body.scheduled_change is not None:
-        raise _ScheduledChangeInvalid(
-            "scheduled_change can only be set to null, which removes it. Nothing was changed."
-        )
-    with transaction():
-        subscription = subscriptions.get(id)
-        if "scheduled_change" in body.model_fields_set:
-            _remove_scheduled_change(subscription)
-        return managed(subscription)
-
-
-def _remove_scheduled_change(subscription: Subscription) -> None:
-    if not cancellation.withdraw(subscription, by=app_actor()):
-        pausing.withdraw(subscription, by=app_actor())
-
-
-class _ScheduledChangeInvalid(SubscriptionRefusal):
-    code = "subscription_scheduled_change_invalid_update"
-
-
 def _filtered(query: Any) -> Any:
     wanted = select(Subscription)
     for name, column in (
@@ -139,7 +126,7 @@ def _filtered(query: Any) -> Any:
     return lists.within(wanted, query, next_billed_at=Subscription.next_billed_at)
 
 
-def managed(subscription: Any) -> entities.ManagedSubscription:
+def managed(subscription: Any, sold: Callable[[Any], shapes.Sold] = shapes.sold) -> entities.ManagedSubscription:
     """The contract's entity with its management links; they carry power only if the key may open sessions."""
     signed = "customer_portal_session.write" in g.key.permissions
     payable = subscription.collection_mode == "automatic"
@@ -147,8 +134,9 @@ def managed(subscription: Any) -> entities.ManagedSubscription:
         "update_payment_method": _management_url("payment", subscription, signed) if payable else None,
         "cancel": _management_url("cancel", subscription, signed),
         "view_subscription": _management_url("subscription", subscription, signed),
+        "expires_at": shapes.text(g.received_at + config.current().api_link_lifetime) if signed else None,
     }
-    return {**shapes.subscription(subscription), "management_urls": urls}
+    return {**shapes.subscription(subscription, sold), "management_urls": urls}
 
 
 def _management_url(page: str, subscription: Any, signed: bool) -> str:
@@ -159,4 +147,5 @@ def _management_url(page: str, subscription: Any, signed: bool) -> str:
         customer_id=subscription.customer_id,
         subscription_id=subscription.id,
         lifetime=config.current().api_link_lifetime,
+        issued_at=g.received_at,
     )

@@ -2,8 +2,9 @@
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from portal import create_app, logs
+from portal import create_app, logs, request_log
 from portal.bench.bare import bare_app
 
 logs.start()
 app = DispatcherMiddleware(create_app(), {"/bare": bare_app()})
+request_log.keep_writing()

@@ -26,7 +26,7 @@ def bare_app() -> Flask:
     reading, writing = db.session().connection().engine, db.engine()
     db.close()
     app.add_url_rule("/read/<id>/<int:size>", "read", partial(_read, reading))
-    app.add_url_rule("/list/<after>/<int:size>", "list", partial(_list, reading))
+    app.add_url_rule("/list-<int:rows>/<after>/<int:size>", "list", partial(_list, reading))
     app.add_url_rule("/write/<int:size>", "write", partial(_write, writing), methods=["POST"])
     return app
 
@@ -38,12 +38,12 @@ def _read(engine: Engine, id: str, size: int) -> Response:
     return Response(row.id.ljust(size), mimetype="application/json")
 
 
-def _list(engine: Engine, after: str, size: int) -> Response:
-    """The fifty rows that follow an id, and an answer of a size."""
-    wanted = select(_SUBSCRIPTION).where(_SUBSCRIPTION.c.id > after).order_by(_SUBSCRIPTION.c.id).limit(50)
+def _list(engine: Engine, rows: int, after: str, size: int) -> Response:
+    """The rows that follow an id, and an answer of a size."""
+    wanted = select(_SUBSCRIPTION).where(_SUBSCRIPTION.c.id > after).order_by(_SUBSCRIPTION.c.id).limit(rows)
     with engine.connect() as connection:
-        rows = connection.execute(wanted).all()
-    return Response(rows[0].id.ljust(size), mimetype="application/json")
+        found = connection.execute(wanted).all()
+    return Response(found[0].id.ljust(size), mimetype="application/json")
 
 
 def _write(engine: Engine, size: int) -> Response:

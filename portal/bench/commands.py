@@ -56,8 +56,8 @@ def _plan(quick: bool, kinds: tuple[str, ...]) -> "Plan":
     if unknown := set(kinds) - set(KINDS):
         raise click.ClickException(f"There is no database {min(unknown)}; there are: {', '.join(KINDS)}.")
     if quick:
-        return Plan(kinds, QUICK, rounds=1, seconds=2, due=1_000)
-    return Plan(kinds, FULL, rounds=3, seconds=2, due=10_000)
+        return Plan(kinds, QUICK, rounds=1, seconds=2, due=1_000, events=100, queued=1_000)
+    return Plan(kinds, FULL, rounds=3, seconds=2, due=10_000, events=300, queued=5_000)
 
 
 def _measured(plan: "Plan") -> Iterator["Measured"]:

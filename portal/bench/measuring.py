@@ -6,28 +6,32 @@ from pathlib import Path
 from statistics import median
 
 from portal import create_app
-from portal.bench import carrying, load, profiles, queries
+from portal.bench import carrying, load, notifying, profiles, queries
 from portal.bench.carrying import Carried
 from portal.bench.databases import filled
 from portal.bench.load import Figure
+from portal.bench.notifying import Notified
 from portal.bench.operations import Operation, Workshop, answer_size, bare_requests
 from portal.bench.queries import Count
 from portal.bench.serving import Server, serving
 
-AIM_READS, AIM_WRITES, AIM_GROWTH, AIM_CARRIED, AIM_MEMORY = 0.6, 0.5, 1.2, 0.25, 120
+AIM_READS, AIM_WRITES, AIM_GROWTH, AIM_CARRIED, AIM_MEMORY, AIM_HANGING = 0.6, 0.5, 1.2, 0.25, 120, 1.2
 Say = Callable[[str], None]
 WARMING = 8
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a bench takes: sizes of the databases, runs of each kind, seconds of a run, due cancellations."""
+    """How long a bench takes: sizes of the databases, runs of each kind, seconds of a run, due cancellations, events
+    that come one at a time, notifications in a queue."""
 
     kinds: tuple[str, ...]
     sizes: tuple[int, ...]
     rounds: int
     seconds: int
     due: int
+    events: int
+    queued: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Measured:
     worker_memory: float
     carried: Carried
     idle_look: float
+    notified: Notified | None
+    """At the smallest size: how many subscriptions there are does not touch a webhook."""
 
 
 def measure(plan: Plan, kind: str, size: int, folder: Path, say: Say) -> Measured:
@@ -85,7 +91,11 @@ def measure(plan: Plan, kind: str, size: int, folder: Path, say: Say) -> Measure
         say(f"carry out {due:,} due cancellations")
         carried = carrying.measure(due, plan.rounds)
         worker_memory = carrying.worker_memory(due, url, folder)
-    return Measured(kind, size, results, counted, web_memory, worker_memory, carried, idle_look)
+        notified = None
+        if size == min(plan.sizes):
+            say("webhooks")
+            notified = notifying.measure(plan.events, plan.queued, plan.rounds, url, folder)
+    return Measured(kind, size, results, counted, web_memory, worker_memory, carried, idle_look, notified)
 
 
 def _compare(plan: Plan, server: Server, operation: Operation, size: int, say: Say) -> Result:

@@ -57,14 +57,16 @@ class Workshop:
         db.close()
 
     def operations(self) -> list[Operation]:
-        """In the order of the table; the list stands beside one row as all reads do, and beside fifty bare rows."""
-        listing = [self._listing(n) for n in self.numbers[:-60]]
+        """In the order of the table; a list stands beside one row as all reads do, and beside as many bare rows."""
+        listing = [self._listing(n, 50) for n in self.numbers[:-60]]
+        long = [self._listing(n, 200) for n in self.numbers[:-220]]
         return [
             Operation("open a portal session", True, 201, [self._opening(n) for n in self.numbers]),
             Operation("exchange a link", True, 303, self._links()),
             Operation("read a subscription", False, 200, [self._reading(n) for n in self.numbers]),
             Operation("list 50 subscriptions", False, 200, listing),
-            Operation("list 50 (bare: 50 rows)", False, 200, listing, bare="list"),
+            Operation("list 50 (bare: 50 rows)", False, 200, listing, bare="list-50"),
+            Operation("list 200 (bare: 200 rows)", False, 200, long, bare="list-200"),
             Operation("overview page", False, 200, self._overviews(), before=[self.fresh]),
             self._acting("cancel", self._unscheduled()),
             self._acting("keep", self._scheduled()),
@@ -87,8 +89,8 @@ class Workshop:
     def _reading(self, n: int) -> bytes:
         return http("GET", f"/subscriptions/{made_id('sub', n)}", self.key)
 
-    def _listing(self, n: int) -> bytes:
-        return http("GET", f"/subscriptions?per_page=50&order_by=id[ASC]&after={made_id('sub', n)}", self.key)
+    def _listing(self, n: int, size: int) -> bytes:
+        return http("GET", f"/subscriptions?per_page={size}&order_by=id[ASC]&after={made_id('sub', n)}", self.key)
 
     def _overviews(self) -> list[bytes]:
         return [http("GET", "/portal", self._cookie(person)) for person in self.cookies]

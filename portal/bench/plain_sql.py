@@ -10,6 +10,8 @@ from portal import clock, db
 from portal.bench.synthetic import stored
 from portal.db import session, transaction
 
+_FACTS = """'{"history": [{"action": "subscription_canceled", "effective_from": "next_billing_period"}]}'"""
+
 
 def carry_out() -> None:
     """Ends every due subscription."""
@@ -27,21 +29,22 @@ def _statements() -> list[str]:
         "UPDATE subscriptions SET status = 'canceled', canceled_at = scheduled_effective_at, version = version + 1,"
         " period_starts_at = NULL, period_ends_at = NULL, next_billed_at = NULL, remind_at = NULL,"
         " scheduled_action = NULL, scheduled_effective_at = NULL, scheduled_resume_at = NULL, scheduled_at = NULL,"
-        f" scheduled_by = NULL, billing_resumes_at = NULL, updated_at = {_now()}"
+        f" scheduled_by = NULL, billing_resumes_at = NULL, on_resume = NULL, kept_period_starts_at = NULL,"
+        f" kept_period_ends_at = NULL, updated_at = {_now()}"
         " WHERE id IN (SELECT id FROM bench_due)",
-        _events("evt_01plaina", "subscription.updated", "NULL", entity),
-        _events("evt_01plainb", "subscription.canceled", "'subscription_ended'", entity),
+        _events("evt_01plaina", "subscription.updated", "NULL", "NULL", entity),
+        _events("evt_01plainb", "subscription.canceled", "'subscription_ended'", _FACTS, entity),
         _mails(),
         "DROP TABLE bench_due",
     ]
 
 
-def _events(prefix: str, type: str, transition: str, entity: str) -> str:
+def _events(prefix: str, type: str, transition: str, facts: str, entity: str) -> str:
     return (
         "INSERT INTO events (id, type, occurred_at, subject_id, customer_id, subscription_id, data, transition,"
-        " actor_kind, actor_id, actor_name, way, received_at)"
+        " facts, actor_kind, actor_id, actor_name, way, received_at, dispatched)"
         f" SELECT '{prefix}' || substr(s.id, 12), '{type}', s.canceled_at, s.id, s.customer_id, s.id, {entity},"
-        f" {transition}, 'system', 'portal', 'portal', 'worker', {_now()}"
+        f" {transition}, {facts}, 'system', 'portal', 'portal', 'worker', {_now()}, false"
         " FROM subscriptions s WHERE s.id IN (SELECT id FROM bench_due)"
     )
 
@@ -51,8 +54,8 @@ def _mails() -> str:
     facts = _object(
         subscription="s.id", name="'Made-up'", customer="c.name", status="s.status", items=items, currency="'USD'",
         amount="0", interval="s.billing_interval", frequency="s.billing_frequency", automatic=_boolean(),
-        ends_at="NULL", canceled_at=_instant("s.canceled_at"), next_billed_at="NULL", period_ends_at="NULL",
-        card=_object(brand="m.brand", last4="m.last4"), because="''",
+        ending=_boolean(False), ends_at="NULL", canceled_at=_instant("s.canceled_at"), next_billed_at="NULL",
+        period_ends_at="NULL", card=_object(brand="m.brand", last4="m.last4"), because="''",
     )  # fmt: skip
     return (
         "INSERT INTO mails (id, key, kind, customer_id, subscription_id, to_address, locale, facts, status, attempts,"
@@ -78,6 +81,8 @@ def _subscription() -> str:
         scheduled_change="NULL",
         items=_list(_item()),
         import_meta="s.import_meta",
+        cancellation="s.cancellation",
+        consent_requirements=_json("[]"),
     )
 
 
@@ -134,8 +139,12 @@ def _instant(column: str) -> str:
     return f"replace({column}, ' ', 'T') || 'Z'"
 
 
-def _boolean() -> str:
-    return "true" if db.is_postgresql() else "json('true')"
+def _boolean(true: bool = True) -> str:
+    return _json("true" if true else "false")
+
+
+def _json(text: str) -> str:
+    return f"CAST('{text}' AS json)" if db.is_postgresql() else f"json('{text}')"
 
 
 def _now() -> str:

@@ -5,10 +5,12 @@ import platform
 from collections.abc import Sequence
 
 from portal import clock
+from portal.bench import notifying
 from portal.bench.load import CONNECTIONS
 from portal.bench.measuring import (
     AIM_CARRIED,
     AIM_GROWTH,
+    AIM_HANGING,
     AIM_MEMORY,
     AIM_READS,
     AIM_WRITES,
@@ -22,8 +24,9 @@ _LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 def page(plan: Plan, figures: list[Measured], reasons: str) -> str:
-    parts = [_head(plan), _ratios(figures), _growth(figures), _queries(figures), _carried(figures), _memory(figures)]
-    return "\n\n".join([*parts, _profiles(figures), reasons.strip()]).strip() + "\n"
+    parts = [_head(plan), _ratios(figures), _growth(figures), _queries(figures), _carried(figures)]
+    parts += [_webhooks(plan, figures), _memory(figures), _profiles(figures), reasons.strip()]
+    return "\n\n".join(parts).strip() + "\n"
 
 
 def _head(plan: Plan) -> str:
@@ -41,6 +44,7 @@ Absolute figures belong to that machine and its other work at that hour. What ca
 requests per second of the portal to those of a bare Flask view in the same server process on the same database, which
 answers as many bytes and does the least: one row read by its primary key, or one row inserted and committed. The bare
 view has no API key, session, form token, log line or header of its own. Every answer's status is checked.
+Requests of apps are counted as always, against a limit that no run meets, and their log is written meanwhile.
 It builds its statement in the view, as such views are written; with a prepared one it would take about 110 µs less of
 its 350 µs, so that every ratio of a read would be about a third lower.
 
@@ -108,6 +112,40 @@ def _carried(figures: list[Measured]) -> str:
         "Idle: how long a worker needs to find that nothing at all is due."
     )
     return f"## Carrying out what is due\n\n{told}\n\n{_table(head, rows)}"
+
+
+def _webhooks(plan: Plan, figures: list[Measured]) -> str:
+    """Three tables: the way of an event, a queue, and endpoints that hang; at the smallest size."""
+    found = [(_LABELS[m.kind], m.notified) for m in figures if m.notified]
+    way = [(kind, f"{it.p50:.0f}", f"{it.p99:.0f}") for kind, it in found]
+    drained = [
+        (kind, str(each.endpoints), f"{each.per_second:.0f}", f"{each.bare_per_second:.0f}", f"{each.ratio:.2f}")
+        for kind, it in found
+        for each in it.drained
+    ]
+    hanging = [
+        (kind, f"{it.without:.1f}", f"{it.with_hanging:.1f}", f"{it.slower_by:.2f}×", _met(it.slower_by <= AIM_HANGING))
+        for kind, it in found
+    ]
+    return f"""## Webhooks
+
+By one `portal worker` with its defaults, to a receiver on the same machine that answers 200 at once.
+
+**An event's way** from its commit to the receiver's 200: {plan.events} events, {notifying.EVENTS_A_SECOND} a second,
+one at a time. An idle worker looks every half second on SQLite; every second on PostgreSQL.
+
+{_table(("database", "p50 ms", "p99 ms"), way)}
+
+**A queue** of {plan.queued:,} notifications, beside a loop that sends the same bodies over one kept-alive connection
+(urllib3) and does nothing else: no signature, no record of the answer, no order to keep.
+
+{_table(("database", "endpoints", "worker /s", "bare client /s", "ratio"), drained)}
+
+**Endpoints that hang**: an event for {notifying.ENDPOINTS:,} endpoints, {notifying.HANGING} of which take the
+connection and never answer; seconds between the first and the last of the others that gets it, and the same while
+none hangs. Before each round it is forgotten that they hang. Aim: within {AIM_HANGING}×.
+
+{_table(("database", "none hangs, s", f"{notifying.HANGING} hang, s", "slower by", ""), hanging)}"""
 
 
 def _memory(figures: list[Measured]) -> str:

@@ -41,12 +41,14 @@ def memory_of(pid: int) -> float:
 
 
 def environment(url: str, port: int = 8000) -> dict[str, str]:
-    """The settings of bench, server and worker: production's defaults but for a plain http address."""
+    """The settings of bench, server and worker: production's defaults but for plain http, and no limit ever met."""
     return {
         "PORTAL_ENV": "development",
         "PORTAL_DATABASE_URL": url,
         "PORTAL_SECRET_KEYS": "the-secret-of-a-bench-that-guards-made-up-customers",
         "PORTAL_BASE_URL": f"http://127.0.0.1:{port}",
+        "PORTAL_API_REQUESTS_PER_MINUTE": "10000000",
+        "PORTAL_WEBHOOK_PRIVATE": "on",
     }
 
 

@@ -22,6 +22,7 @@ from portal.domain.portal_sessions import PortalSession
 from portal.errors import InvalidRequest, Refusal
 from portal.tokens import DIRECT, PORTAL_SESSION, Claims
 
+_READ_THEIR_OWN = ("customer.sign_in_confirm", "customer.checkout", "customer.invoice_by_link")
 _WAYS = {PORTAL_SESSION: "portal session", DIRECT: "email link"}
 
 
@@ -31,9 +32,9 @@ class Revoked(Exception):
 
 @bp.before_request
 def follow() -> Any:
-    """Exchanges the token of a link, on every page but the one that signs in."""
+    """Exchanges the token of a link, on every page but those whose tokens are of another kind."""
     token = request.args.get("token")
-    if token is None or request.method == "POST" or request.endpoint == "customer.sign_in_confirm":
+    if token is None or request.method == "POST" or request.endpoint in _READ_THEIR_OWN:
         return None
     try:
         claims = tokens.read(token, PORTAL_SESSION, DIRECT)

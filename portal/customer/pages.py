@@ -3,12 +3,14 @@
 from portal.customer import (
     bp,
     cancel,
+    checkout,
     keep,
     link,
     overview,
     payments,
     reason,
     session,
+    subscribe_again,
     subscription,
     update_payment_method,
 )
@@ -16,12 +18,14 @@ from portal.customer import (
 __all__ = [
     "bp",
     "cancel",
+    "checkout",
     "keep",
     "link",
     "overview",
     "payments",
     "reason",
     "session",
+    "subscribe_again",
     "subscription",
     "update_payment_method",
 ]

@@ -74,6 +74,7 @@ def _environment(port: int, smtp_port: int) -> dict[str, str]:
         "PORTAL_RETURN_ORIGINS": "https://app.aeroedit.example",
         "PORTAL_DEMO_MAILBOX": str(_HOME / "mails"),
         "PORTAL_WEB_WORKERS": "1",
+        "PORTAL_WEBHOOK_PRIVATE": "on",
     }
     return kept | ours
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from portal import clock, gateways, importing
 from portal.db import session, transaction
-from portal.domain import cancellation, renewal, subscriptions, transactions
+from portal.domain import bills, cancellation, renewal, subscriptions
 from portal.domain.actors import Actor, system
 from portal.domain.subscriptions import LIVE, Subscription
 
@@ -34,7 +34,7 @@ def _bill_current_period(subscription_id: str, began: datetime) -> None:
         with transaction():
             subscription = subscriptions.get(subscription_id)
             ends_at = subscription.period_ends_at or began
-            billed = transactions.bill(subscription, starts_at=began, ends_at=ends_at, by=system())
+            billed = bills.bill(subscription, starts_at=began, ends_at=ends_at, by=system())
             automatic = subscription.is_automatic
         if automatic and billed.status == "billed":
             renewal.collect_next(gateways.current())

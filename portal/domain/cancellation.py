@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 
 from portal import clock, db, ids
 from portal.db import session
-from portal.domain import events, mails, snapshots, staff, subscriptions, transactions
+from portal.domain import charges, events, history, mails, snapshots, staff, subscriptions, transactions
 from portal.domain.actors import Actor, system
 from portal.domain.subscriptions import CANCEL, Subscription
 from portal.errors import (
@@ -52,9 +52,8 @@ def at_period_end(
         _end(subscription, at=by.received_at, by=by)
         return
     subscription.schedule(CANCEL, at=subscription.paid_until, by=by)
-    events.record(
-        "subscription.updated", subscription, by=by, transition="cancellation_scheduled", **_told(reason, comment)
-    )
+    told = {"history": [history.scheduled(subscription)], **(_why(reason, comment) or {})}
+    events.record("subscription.updated", subscription, by=by, transition="cancellation_scheduled", **told)
     mails.tell("cancellation_scheduled", subscription, received_at=by.received_at, asked_by=by.kind)
     if subscription.ends_at is None:
         mails.tell_staff("end_date_missing", subscription, staff.addresses(), received_at=by.received_at)
@@ -88,9 +87,10 @@ def withdraw(subscription: Subscription, *, by: Actor) -> bool:
     if subscription.ends_at is not None and by.received_at >= subscription.ends_at:
         raise TooLateToKeep("The subscription has reached its end. It can't be kept any more.")
     subscription.refuse_apps(by)
+    told = [history.scheduled(subscription, verb="removed")]
     subscription.unschedule()
     subscription.cancellation = None
-    events.record("subscription.updated", subscription, by=by, transition="cancellation_withdrawn")
+    events.record("subscription.updated", subscription, by=by, transition="cancellation_withdrawn", history=told)
     mails.tell("cancellation_withdrawn", subscription, received_at=by.received_at)
     return True
 
@@ -114,10 +114,11 @@ def carry_out(limit: int) -> int:
         values = _ended(at=effective_at) | {"version": Subscription.version + 1}
         ending = update(Subscription).where(Subscription.id.in_([each.id for each in due])).values(values)
         session().execute(ending.execution_options(synchronize_session=False))
+        charges.forgive(each.id for each in due)
         indebted = {each.id for each in due if each.status == "past_due"}
         for each in due:
             each.become(_ended(at=each.scheduled_effective_at))
-        _tell(due, by=system(), indebted=indebted)
+        _tell(due, by=system(), indebted=indebted, told={"history": [history.ended("next_billing_period")]})
     return len(due)
 
 
@@ -157,15 +158,13 @@ def _why(reason: str | None, comment: str | None) -> dict[str, Any] | None:
     return {"reason": reason, "comment": comment} if reason or comment else None
 
 
-def _told(reason: str | None, comment: str | None) -> dict[str, Any]:
-    return _why(reason, comment) or {}
-
-
 def _end(subscription: Subscription, *, at: datetime, by: Actor, because: str = "") -> None:
     """Ends one subscription at an instant."""
     for name, value in _ended(at=at).items():
         setattr(subscription, name, value)
-    _tell((subscription,), by=by, because=because)
+    charges.forgive((subscription.id,))
+    told = {"history": [history.ended("immediately")], **(subscription.cancellation or {})}
+    _tell((subscription,), by=by, because=because, told=told)
 
 
 def _is_due() -> tuple[Any, Any]:
@@ -177,11 +176,19 @@ def _ended(*, at: Any) -> dict[str, Any]:
     nothing_left = (
         *("period_starts_at", "period_ends_at", "next_billed_at", "remind_at", "billing_resumes_at"),
         *("scheduled_action", "scheduled_effective_at", "scheduled_resume_at", "scheduled_at", "scheduled_by"),
+        *("on_resume", "kept_period_starts_at", "kept_period_ends_at"),
     )
     return {"status": "canceled", "canceled_at": at, "updated_at": clock.now(), **dict.fromkeys(nothing_left)}
 
 
-def _tell(ended: Sequence[Any], *, by: Actor, because: str = "", indebted: Set[str] = frozenset()) -> None:
+def _tell(
+    ended: Sequence[Any],
+    *,
+    by: Actor,
+    told: dict[str, Any],
+    because: str = "",
+    indebted: Set[str] = frozenset(),
+) -> None:
     """Records and mails that subscriptions have ended; two statements, however many."""
     events.record_all(
         (
@@ -190,6 +197,7 @@ def _tell(ended: Sequence[Any], *, by: Actor, because: str = "", indebted: Set[s
             for type, transition in (("subscription.updated", None), ("subscription.canceled", "subscription_ended"))
         ),
         by=by,
+        facts=told,
     )
     mails.tell_all(
         (

@@ -1,4 +1,4 @@
-"""What is sold: products and their prices."""
+"""What is sold: products and their prices. How prices are made and changed stands in pricing.py."""
 
 from datetime import datetime
 from typing import Any
@@ -6,7 +6,10 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.db import Base
+from portal import clock, ids
+from portal.db import Base, session
+from portal.domain import changes, events
+from portal.domain.actors import Actor
 
 
 class Product(Base):
@@ -53,3 +56,28 @@ class Price(Base):
     updated_at: Mapped[datetime]
 
     product: Mapped[Product] = relationship(lazy="raise")
+
+
+def product(id: str) -> Product:
+    """Inside a transaction its row is locked. Raises NotFound."""
+    return changes.find(Product, "product", id)
+
+
+def price(id: str) -> Price:
+    """Inside a transaction its row is locked. Raises NotFound."""
+    return changes.find(Price, "price", id)
+
+
+def create_product(fields: dict[str, Any], *, by: Actor) -> Product:
+    """`fields` are columns, name and tax_category among them."""
+    now = clock.now()
+    created = Product(id=ids.new("pro"), status="active", created_at=now, updated_at=now, **fields)
+    session().add(created)
+    session().flush()
+    events.record("product.created", created, by=by)
+    return created
+
+
+def update_product(product: Product, wanted: dict[str, Any], *, by: Actor) -> None:
+    """Subscriptions show the product as it now is; transactions keep what they were billed with."""
+    changes.record("product.updated", product, wanted, by=by)

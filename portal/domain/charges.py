@@ -1,12 +1,21 @@
-"""What waits for the next bill of a subscription: one-time charges, and the cost or credit of changes in mid-period."""
+"""What waits for the next bill of a subscription: one-time charges, and the cost or credit of changes in mid-period.
 
+waiting → in a bill     the next one takes every charge in, and as much credit as it has to pay
+waiting → forgiven      the subscription ended first (`docs/rules.md`)
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.db import Base
+from portal import clock, db, ids
+from portal.db import Base, session
+from portal.domain import shapes
+from portal.domain.proration import Share
 
 _WAITING = text("settled_at IS NULL")
 
@@ -29,3 +38,99 @@ class PendingCharge(Base):
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
     transaction_id: Mapped[str | None]
+
+
+@dataclass(frozen=True)
+class Bill:
+    """A bill before it is one: its lines, and how much of them earlier credit pays."""
+
+    lines: list[dict[str, Any]]
+    credit: int = 0
+
+    @property
+    def amount(self) -> int:
+        """All lines together, in minor units."""
+        return sum(line["amount"] for line in self.lines)
+
+    @property
+    def due(self) -> int:
+        return self.amount - self.credit
+
+
+def line(price: Any, quantity: int, *, share: Share | None = None, credit: bool = False) -> dict[str, Any]:
+    """A line of a bill: the whole of a price, or a share of it; credit is negative."""
+    amount = price.amount * quantity * (-1 if credit else 1)
+    return {
+        "id": ids.new("txnitm"),
+        "quantity": quantity,
+        "amount": share.of(amount) if share else amount,
+        "price": shapes.price(price),
+        "product": shapes.product(price.product),
+        "proration": share.told() if share else None,
+    }
+
+
+def recurring(subscription: Any) -> list[dict[str, Any]]:
+    """The lines of every period."""
+    return [line(item.price, item.quantity) for item in subscription.items if item.recurring]
+
+
+def netted(lines: Iterable[dict[str, Any]]) -> Bill:
+    """A bill of what costs, on which what gives credit is counted: all of it, even if it is more than the cost."""
+    lines = list(lines)
+    credit = -sum(each["amount"] for each in lines if each["amount"] < 0)
+    return Bill([each for each in lines if each["amount"] > 0], credit)
+
+
+def next_bill(subscription: Any, waiting: Iterable[dict[str, Any]]) -> Bill:
+    """The next period's bill with the lines that wait for it. Credit never makes it negative: the rest waits on."""
+    extra = netted(waiting)
+    lines = [*recurring(subscription), *extra.lines]
+    return Bill(lines, min(extra.credit, Bill(lines).amount))
+
+
+def waiting_of(subscription_id: str) -> Sequence[PendingCharge]:
+    """What waits for the next bill, oldest first; locked inside a transaction."""
+    wanted = (
+        select(PendingCharge)
+        .where(PendingCharge.subscription_id == subscription_id, PendingCharge.settled_at.is_(None))
+        .order_by(PendingCharge.id)
+    )
+    return session().scalars(wanted.with_for_update() if db.in_transaction() else wanted).all()
+
+
+def add(subscription_id: str, lines: Iterable[dict[str, Any]]) -> None:
+    """Puts lines, costs and credit, on the next bill."""
+    now = clock.now()
+    session().add_all(
+        PendingCharge(
+            id=ids.new("chg"), subscription_id=subscription_id, amount=each["amount"], line=each, created_at=now
+        )
+        for each in lines
+        if each["amount"]
+    )
+
+
+def settle(waiting: Iterable[PendingCharge], transaction_id: str, credit: int) -> None:
+    """Writes down what a bill has taken in: every charge, and `credit` minor units of the oldest credit."""
+    now = clock.now()
+    for each in waiting:
+        if each.amount < 0 and credit == 0:
+            continue
+        if each.amount < 0:
+            used = min(-each.amount, credit)
+            credit -= used
+            rest = each.amount + used
+            add(each.subscription_id, [each.line | {"amount": rest}])
+            each.amount = -used
+        each.settled_at, each.transaction_id = now, transaction_id
+
+
+def forgive(subscription_ids: Iterable[str]) -> None:
+    """Lets go of what would have been on the next bill of subscriptions that have ended; one statement."""
+    session().execute(
+        update(PendingCharge)
+        .where(PendingCharge.subscription_id.in_(list(subscription_ids)), PendingCharge.settled_at.is_(None))
+        .values(settled_at=clock.now())
+        .execution_options(synchronize_session=False)
+    )

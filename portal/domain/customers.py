@@ -1,4 +1,4 @@
-"""Customers, their addresses and their businesses."""
+"""Customers, their addresses and their businesses; what is done with the latter stands in files of their own."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
 from portal.db import Base, connection, session
-from portal.domain import events
+from portal.domain import changes, events
 from portal.domain.actors import Actor
 from portal.errors import CustomerAlreadyExists, EntityArchived, NotFound
 
@@ -90,6 +90,11 @@ def get(customer_id: str) -> Customer:
     return customer
 
 
+def locked(customer_id: str) -> Customer:
+    """The same with its row locked, to change it."""
+    return changes.find(Customer, "customer", customer_id)
+
+
 _STATUS = select(Customer.__table__.c.status).where(Customer.__table__.c.id == bindparam("id"))
 
 
@@ -129,16 +134,12 @@ def create(*, email: str, name: str | None, locale: str, custom_data: Any, by: A
     return customer
 
 
-def update(customer: Customer, changes: dict[str, Any], *, by: Actor) -> None:
+def update(customer: Customer, wanted: dict[str, Any], *, by: Actor) -> None:
     """Changes the named fields. Raises CustomerAlreadyExists for an address that is taken."""
-    if "email" in changes:
-        _refuse_taken(changes["email"], but=customer.id)
-        customer.email_key = email_key(changes["email"])
-    for field, value in changes.items():
-        setattr(customer, field, value)
-    customer.updated_at = clock.now()
-    session().flush()
-    events.record("customer.updated", customer, by=by)
+    if "email" in wanted:
+        _refuse_taken(wanted["email"], but=customer.id)
+        wanted = {**wanted, "email_key": email_key(wanted["email"])}
+    changes.record("customer.updated", customer, wanted, by=by)
 
 
 def _refuse_taken(email: str, but: str | None = None) -> None:

@@ -32,6 +32,18 @@ CustomData = dict[str, Any]
 Interval = Literal["day", "week", "month", "year"]
 CatalogStatus = Literal["active", "archived"]
 CatalogType = Literal["standard", "custom"]
+TaxCategory = Literal[
+    "digital-goods",
+    "ebooks",
+    "implementation-services",
+    "professional-services",
+    "saas",
+    "software-programming-services",
+    "standard",
+    "training-services",
+    "website-hosting",
+]
+TaxMode = Literal["account_setting", "external", "internal", "location"]
 CollectionMode = Literal["automatic", "manual"]
 SubscriptionStatus = Literal["active", "canceled", "past_due", "paused", "trialing"]
 TransactionStatus = Literal["draft", "ready", "billed", "paid", "completed", "canceled", "past_due"]
@@ -128,6 +140,12 @@ class Product(TypedDict):
     updated_at: Instant
 
 
+class ProductWithPrices(Product, total=False):
+    """With `include=prices`: those that are active."""
+
+    prices: list["Price"]
+
+
 class QuantityLimits(TypedDict):
     minimum: int
     maximum: int
@@ -144,7 +162,7 @@ class Price(TypedDict):
     type: CatalogType
     description: str
     name: str | None
-    tax_mode: Literal["account_setting", "external", "internal", "location"]
+    tax_mode: TaxMode
     billing_cycle: Cycle | None
     trial_period: Cycle | None
     unit_price: Money
@@ -155,6 +173,12 @@ class Price(TypedDict):
     import_meta: Any
     created_at: Instant
     updated_at: Instant
+
+
+class PriceWithProduct(Price, total=False):
+    """With `include=product`."""
+
+    product: Product
 
 
 class CardDetails(TypedDict):
@@ -172,9 +196,17 @@ class PaymentMethod(TypedDict):
     type: str
     card: CardDetails | None
     paypal: None
+    underlying_details: None
+    south_korea_local_card: None
     origin: Literal["saved_during_purchase", "subscription"]
     saved_at: Instant
     updated_at: Instant
+
+
+class DeletedPaymentMethod(PaymentMethod):
+    """In the event `payment_method.deleted`."""
+
+    deletion_reason: Literal["api", "replaced_by_newer_version"]
 
 
 class ScheduledChange(TypedDict):
@@ -230,116 +262,21 @@ class Subscription(TypedDict):
     cancellation: Cancellation | None
 
 
+class CreatedSubscription(Subscription):
+    """In the event `subscription.created`; `transaction_id` is the purchase that it began with."""
+
+    transaction_id: TransactionId
+
+
 class ManagementUrls(TypedDict):
     update_payment_method: str | None
     cancel: str
     view_subscription: str
+    expires_at: Instant | None
 
 
 class ManagedSubscription(Subscription):
     management_urls: ManagementUrls
-
-
-class Totals(TypedDict):
-    subtotal: Amount
-    discount: Amount
-    tax: Amount
-    total: Amount
-
-
-class TransactionTotals(Totals):
-    grand_total: Amount
-    grand_total_tax: Amount
-    credit: Amount
-    credit_to_balance: Amount
-    balance: Amount
-    fee: None
-    earnings: None
-    currency_code: Currency
-
-
-class TaxRateUsed(TypedDict):
-    tax_rate: str
-    totals: Totals
-
-
-class Proration(TypedDict):
-    rate: str
-    billing_period: Period
-
-
-class LineItem(TypedDict):
-    id: TransactionItemId
-    price_id: PriceId
-    quantity: int
-    proration: Proration | None
-    tax_rate: str
-    unit_totals: Totals
-    totals: Totals
-    product: Product
-
-
-class TransactionDetails(TypedDict):
-    tax_rates_used: list[TaxRateUsed]
-    totals: TransactionTotals
-    adjusted_totals: None
-    payout_totals: None
-    adjusted_payout_totals: None
-    line_items: list[LineItem]
-
-
-class TransactionItem(TypedDict):
-    price_id: PriceId
-    price: Price
-    quantity: int
-    proration: Proration | None
-
-
-class MethodDetails(TypedDict):
-    type: str
-    card: CardDetails | None
-
-
-class Payment(TypedDict):
-    payment_attempt_id: str
-    payment_method_id: str | None
-    stored_payment_method_id: str | None
-    amount: Amount
-    status: Literal["authorized", "captured", "error", "canceled", "action_required"]
-    error_code: str | None
-    method_details: MethodDetails
-    created_at: Instant
-    captured_at: Instant | None
-
-
-class Checkout(TypedDict):
-    url: str | None
-
-
-class Transaction(TypedDict):
-    id: TransactionId
-    status: TransactionStatus
-    customer_id: str | None
-    address_id: str | None
-    business_id: str | None
-    custom_data: CustomData | None
-    origin: Origin
-    collection_mode: CollectionMode
-    subscription_id: str | None
-    invoice_id: None
-    invoice_number: str | None
-    billing_details: Any
-    billing_period: Period | None
-    currency_code: Currency
-    discount_id: None
-    items: list[TransactionItem]
-    details: TransactionDetails
-    payments: list[Payment]
-    checkout: Checkout
-    created_at: Instant
-    updated_at: Instant
-    billed_at: Instant | None
-    revised_at: Instant | None
 
 
 class SubscriptionLinks(TypedDict):

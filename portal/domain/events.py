@@ -5,9 +5,10 @@ way. `transition` names what happened in our own words (`cancellation_scheduled`
 history that customer and staff see.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import JSON, Index, insert, select, text, true
@@ -76,17 +77,24 @@ def record(
     by: Actor,
     transition: str | None = None,
     occurred_at: datetime | None = None,
+    beside: dict[str, Any] | None = None,
     **facts: Any,
 ) -> None:
     """Remembers one change; `occurred_at` is given where a change counts from an earlier instant.
 
-    `facts` are what the history tells of the transition, as plain values.
+    `beside` is what the event's data has beside the entity; `facts` are what the history tells of the transition,
+    as plain values.
     """
-    record_all(((type, subject, transition, occurred_at or clock.now()),), by=by, facts=facts or None)
+    changed = (type, subject, transition, occurred_at or clock.now())
+    record_all((changed,), by=by, facts=facts or None, beside=beside or {})
 
 
 def record_all(
-    changes: Iterable[tuple[str, Any, str | None, datetime]], *, by: Actor, facts: dict[str, Any] | None = None
+    changes: Iterable[tuple[str, Any, str | None, datetime]],
+    *,
+    by: Actor,
+    facts: dict[str, Any] | None = None,
+    beside: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Remembers many changes with one statement: (type, subject, transition, occurred_at) each."""
     who = {
@@ -108,7 +116,7 @@ def record_all(
             "subscription_id": subject.id
             if type.startswith("subscription.")
             else getattr(subject, "subscription_id", None),
-            "data": shape(subject),
+            "data": {**shape(subject), **beside},
             "transition": transition,
             "facts": facts if transition else None,
             "dispatched": False,
@@ -126,7 +134,11 @@ def history(subscription_id: str) -> Sequence[Event]:
         session()
         .scalars(
             select(Event)
-            .where(Event.subscription_id == subscription_id, Event.transition.is_not(None))
+            .where(
+                Event.subscription_id == subscription_id,
+                Event.transition.is_not(None),
+                Event.transition != "custom_data_changed",  # the seller's own notes
+            )
             .order_by(Event.id.desc())
             .limit(100)
         )

@@ -25,11 +25,16 @@ KINDS = (
     "renewal_reminder",
     "paused",
     "resumed",
+    "subscribed",
+    "purchased",
     "sign_in",
     "fresh_link",
     "end_date_missing",
+    "endpoint_off",
+    "event_notification",
 )
-"""`sign_in` and `fresh_link` carry access; `end_date_missing` goes to the seller's staff; the rest to customers."""
+"""`sign_in` and `fresh_link` carry access; `end_date_missing` and `endpoint_off` go to the seller's staff,
+`event_notification` to where the seller wants to be told of events; the rest to customers."""
 
 
 class Mail(Base):
@@ -95,10 +100,44 @@ def send_access(
     _queue([_row(kind, to=to, locale=locale, time_zone=time_zone, customer_id=customer_id, facts=_plain(facts))])
 
 
+def tell_buyer(kind: str, customer: Any, *, key: str, **facts: Any) -> None:
+    """Queues a mail to a customer about what belongs to no subscription."""
+    who = {"to": customer.email, "locale": customer.locale, "time_zone": customer.time_zone, "customer_id": customer.id}
+    _queue([_row(kind, key=key, facts={"customer": customer.name} | _plain(facts), **who)])
+
+
 def tell_staff(kind: str, subscription: Any, addresses: Iterable[str], **facts: Any) -> None:
     """Queues a mail about a subscription to each of the seller's people."""
     told = about(subscription) | _plain(facts)
     _queue([_row(kind, to=each, locale="en", subscription_id=subscription.id, facts=told) for each in addresses])
+
+
+def warn_staff(kind: str, addresses: Iterable[str], *, key: str, **facts: Any) -> None:
+    """Queues a mail about the portal itself to each of the seller's people."""
+    _queue([_row(kind, to=each, locale="en", key=f"{key}.{each}", facts=_plain(facts)) for each in addresses])
+
+
+def send_events(notices: Iterable[tuple[str, str, Any]]) -> None:
+    """Queues mails that tell of events: (address, notification's id, event) each."""
+    _queue(
+        [
+            _row("event_notification", to=to, locale="en", key=notification_id, facts=_event(notification_id, event))
+            for to, notification_id, event in notices
+        ]
+    )
+
+
+def _event(notification_id: str, event: Any) -> dict[str, Any]:
+    """What a webhook would carry is `json`, which the mail shows as it is."""
+    envelope = {
+        "event_id": event.id,
+        "event_type": event.type,
+        "occurred_at": instant(event.occurred_at),
+        "notification_id": notification_id,
+        "data": event.data,
+    }
+    told = {"type": event.type, "entity": event.subject_id, "happened_at": instant(event.occurred_at)}
+    return told | {"json": envelope}
 
 
 def about(subscription: Any) -> dict[str, Any]:

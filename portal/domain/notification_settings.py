@@ -1,12 +1,20 @@
 """Where the seller wants to be told of events: an endpoint of theirs (`url`) or an address (`email`)."""
 
-from datetime import datetime
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.db import Base
+from portal import clock, ids, sealing
+from portal.db import Base, session
+from portal.domain import mails, staff
+from portal.errors import NotFound
+
+DEFAULT_OVERLAP, LONGEST_OVERLAP = timedelta(days=1), timedelta(days=7)
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class NotificationSetting(Base):
@@ -33,6 +41,121 @@ class NotificationSetting(Base):
     rests_until: Mapped[datetime | None]
     """An endpoint that does not answer is left alone for a while, so that it slows no other."""
     lease_until: Mapped[datetime | None]
+    """Until when a worker has it to itself; in the past, when one last had it: who waited longest comes first."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+
+
+def create(*, type: str, description: str, destination: str, subscribed_events: Sequence[str], **more: Any) -> Any:
+    """A new destination, with a secret of its own."""
+    now, id = clock.now(), ids.new("ntfset")
+    setting = NotificationSetting(
+        id=id,
+        type=type,
+        description=description,
+        destination=destination,
+        subscribed_events=list(dict.fromkeys(subscribed_events)),
+        secret=_seal(_new_secret(id)),
+        created_at=now,
+        updated_at=now,
+        **more,
+    )
+    session().add(setting)
+    session().flush()
+    return setting
+
+
+def get(id: str, *, lock: bool = False) -> NotificationSetting:
+    """A destination that is not deleted; locked if it is to be changed. Raises NotFound."""
+    wanted = select(NotificationSetting).where(NotificationSetting.id == id, NotificationSetting.deleted_at.is_(None))
+    if lock:
+        wanted = wanted.with_for_update(key_share=True)
+    found = session().scalars(wanted).first()
+    if found is None:
+        raise NotFound("notification setting", id)
+    return found
+
+
+def update(setting: NotificationSetting, **changes: Any) -> None:
+    """Changes what is given. A new destination, or switching it on, forgets how the endpoint did before."""
+    if "subscribed_events" in changes:
+        changes["subscribed_events"] = list(dict.fromkeys(changes["subscribed_events"]))
+    moved = changes.get("destination", setting.destination) != setting.destination
+    for name, value in changes.items():
+        setattr(setting, name, value)
+    if moved or changes.get("active"):
+        setting.off_because = setting.failing_since = setting.rests_until = None
+        setting.failures_in_a_row = 0
+    setting.updated_at = clock.now()
+
+
+def delete(setting: NotificationSetting) -> None:
+    """Takes a destination away. Its row stays, so that what was sent can still be looked up."""
+    setting.active, setting.deleted_at, setting.updated_at = False, clock.now(), clock.now()
+    session().flush()
+
+
+def switch_off(setting: NotificationSetting, because: str) -> None:
+    """The portal gives an endpoint up, and tells the seller's people."""
+    now = clock.now()
+    setting.active, setting.off_because, setting.updated_at = False, because, now
+    mails.warn_staff(
+        "endpoint_off",
+        staff.addresses(),
+        key=f"{setting.id}.off.{now.isoformat()}",
+        setting=setting.id,
+        description=setting.description,
+        because=because,
+        since_at=setting.failing_since,
+    )
+
+
+def rotate(setting: NotificationSetting, overlap: timedelta) -> None:
+    """A new secret; what is sent is signed with the old one too, as long as the overlap lasts."""
+    now = clock.now()
+    setting.previous_secret, setting.previous_until = (setting.secret, now + overlap) if overlap else (None, None)
+    setting.secret, setting.updated_at = _seal(_new_secret(setting.id)), now
+
+
+def secret_of(setting: Any) -> str:
+    """What the endpoint verifies signatures with. Raises sealing.Unreadable."""
+    return _open(setting.secret)
+
+
+def signing_secrets(setting: Any) -> tuple[str, ...]:
+    """What signs now, the newest last. Raises sealing.Unreadable."""
+    previous = setting.previous_secret if setting.previous_until and setting.previous_until > clock.now() else None
+    return (*((_open(previous),) if previous else ()), _open(setting.secret))
+
+
+def seal_anew() -> None:
+    """Seals with the newest key what an older one sealed, and forgets secrets whose time is over."""
+    now, table = clock.now(), NotificationSetting
+    wanted = select(table).where(or_(table.deleted_at.is_(None), table.previous_secret.is_not(None)))
+    for setting in session().scalars(wanted.with_for_update(key_share=True, skip_locked=True)):
+        if setting.previous_until is not None and setting.previous_until <= now:
+            setting.previous_secret = setting.previous_until = None
+        setting.secret = _anew(setting.secret)
+        setting.previous_secret = _anew(setting.previous_secret) if setting.previous_secret else None
+
+
+def _anew(sealed: str) -> str:
+    if sealing.is_by_newest(sealed.encode()):
+        return sealed
+    try:
+        return _seal(_open(sealed))
+    except sealing.Unreadable:
+        return sealed
+
+
+def _new_secret(id: str) -> str:
+    return f"pdl_{id}_" + "".join(secrets.choice(_ALPHABET) for _ in range(32))
+
+
+def _seal(secret: str) -> str:
+    return sealing.seal(secret.encode()).decode()
+
+
+def _open(sealed: str) -> str:
+    return sealing.unseal(sealed.encode()).decode()

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
@@ -55,25 +55,34 @@ def replace(subscription: Any, card: Card, *, by: Actor) -> Any:
     stored = subscription.payment_method
     if stored is not None and all(getattr(stored, name) == value for name, value in asdict(card).items()):
         return stored
+    method = _stored(subscription.customer_id, card, origin="subscription", by=by)
+    subscription.payment_method = method
+    subscription.touch()
+    events.record("subscription.updated", subscription, by=by, transition="payment_method_changed")
+    mails.tell("payment_method_changed", subscription)
+    return method
+
+
+def save(customer_id: str, card: Card, *, by: Actor) -> PaymentMethod:
+    """Stores the card that paid a purchase; one the customer has stored already is kept once."""
+    own = select(PaymentMethod).where(PaymentMethod.customer_id == customer_id, PaymentMethod.deleted_at.is_(None))
+    same = (getattr(PaymentMethod, name) == value for name, value in asdict(card).items())
+    known = session().scalar(own.where(*same).limit(1).with_for_update())  # or it is deleted at this moment
+    return known or _stored(customer_id, card, origin="saved_during_purchase", by=by)
+
+
+def _stored(customer_id: str, card: Card, *, origin: str, by: Actor) -> PaymentMethod:
     now = clock.now()
     method = PaymentMethod(
         id=ids.new("paymtd"),
-        customer_id=subscription.customer_id,
+        customer_id=customer_id,
         type="card",
-        brand=card.brand,
-        last4=card.last4,
-        expiry_month=card.expiry_month,
-        expiry_year=card.expiry_year,
-        gateway=card.gateway,
-        reference=card.reference,
+        origin=origin,
         created_at=now,
         updated_at=now,
+        **asdict(card),
     )
     session().add(method)
     session().flush()
-    subscription.payment_method = method
-    subscription.touch()
     events.record("payment_method.saved", method, by=by)
-    events.record("subscription.updated", subscription, by=by, transition="payment_method_changed")
-    mails.tell("payment_method_changed", subscription)
     return method

@@ -1,6 +1,7 @@
 """The next period: announced, opened and billed when it begins, collected through the gateway.
 
     reminded   `reminder_before` its billing
+    activated  a trial that ends early begins its first paid period at once
     opened     `renewal_grace` after the period's end: the period moves, one transaction is billed
     collected  the gateway is asked outside any transaction: paid; or past due, tried again on schedule, exhausted
 
@@ -14,14 +15,33 @@ from typing import Any
 
 from sqlalchemy import select
 
-from portal import clock, config
+from portal import clock, config, ids
 from portal.db import session, transaction
-from portal.domain import cancellation, events, mails, pausing, periods, subscriptions, transactions
+from portal.domain import (
+    bills,
+    cancellation,
+    changing,
+    events,
+    history,
+    mails,
+    pausing,
+    periods,
+    purchases,
+    subscriptions,
+    transactions,
+)
 from portal.domain.actors import Actor, system
 from portal.domain.payment_methods import PaymentMethod
 from portal.domain.subscriptions import RENEWING, STATUSES, Subscription
 from portal.domain.transactions import Attempt, Transaction
-from portal.errors import PaymentUnderWay
+from portal.errors import (
+    ActionOnCanceled,
+    ChangePending,
+    NoPaymentMethod,
+    NotAutomatic,
+    NotTrialing,
+    PaymentUnderWay,
+)
 from portal.gateways import Gateway
 
 
@@ -86,8 +106,31 @@ def _is_to_open() -> tuple[Any, Any]:
     return due, Subscription.status.not_in([each for each in STATUSES if each not in RENEWING])
 
 
+def activate(subscription: Subscription, *, by: Actor) -> None:
+    """Ends a trial now: the first paid period begins, and months count from here; the worker collects.
+
+    Raises ActionOnCanceled, NotTrialing, LockedForRenewal, ChangePending, NotAutomatic, NoPaymentMethod.
+    """
+    if subscription.status == "canceled":
+        raise ActionOnCanceled("The subscription is canceled, which is final. Nothing was changed.")
+    if subscription.status != "trialing":
+        raise NotTrialing("The subscription is in no trial. Nothing was changed.")
+    subscription.refuse_apps(by)
+    if subscription.scheduled_action:
+        raise ChangePending(f"A {subscription.scheduled_action} is scheduled already. Nothing was changed.")
+    if not subscription.is_automatic:
+        raise NotAutomatic("The subscription is paid by invoice. Nothing was changed.")
+    if subscription.payment_method is None:
+        raise NoPaymentMethod("activate")
+    subscription.anchor_at = subscription.next_billed_at = clock.now()
+    for item in subscription.items:
+        item.trial_ends_at = clock.now() if item.trial_ends_at else None
+    begin_period(subscription, by=by)
+
+
 def begin_period(subscription: Subscription, *, by: Actor) -> Transaction:
     """Moves a subscription into the period that begins at its billing date, and bills it."""
+    was_trial = subscription.status == "trialing"
     starts_at = subscription.next_billed_at or clock.now()
     ends_at = periods.following(
         subscription.anchor_at, subscription.billing_interval, subscription.billing_frequency, starts_at
@@ -98,12 +141,24 @@ def begin_period(subscription: Subscription, *, by: Actor) -> Transaction:
     subscription.bill_next_at(ends_at)
     for item in subscription.items:
         item.previously_billed_at = starts_at
+        item.status = "active"
     subscription.touch()
-    events.record("subscription.updated", subscription, by=by, transition="renewed")
-    billed = transactions.bill(subscription, starts_at=starts_at, ends_at=ends_at, by=by)
+    billed = ids.new("txn")
+    _tell_period(subscription, billed, by=by, activated=was_trial)
+    bill = bills.bill(subscription, starts_at=starts_at, ends_at=ends_at, by=by, id=billed)
     if not subscription.is_automatic:
-        mails.tell("renewed", subscription, key=f"billed:{billed.id}", transaction=billed.id, paid_at=None)
-    return billed
+        mails.tell("renewed", subscription, key=f"billed:{bill.id}", transaction=bill.id, amount=bill.due, paid_at=None)
+    return bill
+
+
+def _tell_period(subscription: Subscription, billed: str, *, by: Actor, activated: bool) -> None:
+    transition = "activated" if activated else "renewed"
+    told = [history.billed(f"subscription_{transition}", subscription, billed)]
+    if activated:
+        events.record("subscription.updated", subscription, by=by)
+        events.record("subscription.activated", subscription, by=by, transition=transition, history=told)
+    else:
+        events.record("subscription.updated", subscription, by=by, transition=transition, history=told)
 
 
 def collect_next(gateway: Gateway) -> bool:
@@ -111,6 +166,9 @@ def collect_next(gateway: Gateway) -> bool:
     due = transactions.next_due()
     if due is None:
         return False
+    if transactions.is_purchase(due):
+        purchases.recover(due, gateway)
+        return True
     with suppress(PaymentUnderWay):
         with transaction():
             attempt = _claim(due, None)
@@ -132,6 +190,14 @@ def collect_with(reference: str, transaction_id: str, gateway: Gateway, *, by: A
         refusal = _make(attempt, gateway, by=by, scheduled=attempt.repeats and not attempt.offered)
         if not attempt.repeats or refusal is None:
             return refusal
+
+
+def collect_now(attempt: Attempt, gateway: Gateway, *, by: Actor) -> str | None:
+    """Asks the gateway for what a change costs; answers its refusal, upon which nothing was changed.
+
+    The attempt was claimed in the transaction that made the bill: if this process dies, the worker finishes it.
+    """
+    return _make(attempt, gateway, by=by, scheduled=True)
 
 
 def _claim(transaction_id: str, reference: str | None) -> Attempt | None:
@@ -164,27 +230,36 @@ def _paid(subscription: Subscription, attempt: Attempt, card: PaymentMethod | No
     paid = transactions.settle_paid(attempt, card, by=by)
     if paid is None:
         return
+    if paid.change is not None:
+        changing.make_paid(subscription, paid)
     if subscription.status == "past_due" and not transactions.open_of(subscription.id):
         subscription.status = "active"
         subscription.touch()
-        events.record("subscription.updated", subscription, by=by, transition="payment_collected")
-    mails.tell("renewed", subscription, key=f"paid:{paid.id}", transaction=paid.id, paid_at=paid.paid_at)
+        told = [history.billed("subscription_activated", subscription, paid.id)]
+        events.record("subscription.updated", subscription, by=by, transition="payment_collected", history=told)
+    receipt = {"transaction": paid.id, "amount": paid.due, "paid_at": paid.paid_at}
+    mails.tell("renewed", subscription, key=f"paid:{paid.id}", **receipt)
 
 
 def _failed(
     subscription: Subscription, attempt: Attempt, card: PaymentMethod | None, refusal: str, *, by: Actor
 ) -> None:
-    tried = session().get_one(Transaction, attempt.transaction_id).failed_attempts
-    retry_at = _retry_at(tried)
+    tried = session().get_one(Transaction, attempt.transaction_id)
+    if tried.change is not None:
+        if (given_up := transactions.settle_declined(attempt, refusal, card)) is not None:
+            transactions.cancel(given_up, by=by)  # a change that is not paid for is not made
+        return
+    retry_at = _retry_at(tried.failed_attempts)
     failed = transactions.settle_failed(attempt, card, refusal, retry_at=retry_at, by=by)
     if failed is None or subscription.status not in (*RENEWING, "past_due"):
         return
     if subscription.status != "past_due":
         subscription.status = "past_due"
         subscription.touch()
-        events.record("subscription.past_due", subscription, by=by, transition="payment_failed")
+        past = [history.past_due(failed.id)]
+        events.record("subscription.past_due", subscription, by=by, transition="payment_failed", history=past)
     if retry_at is not None:
-        told = {"transaction": failed.id, "owed": failed.amount, "refusal": refusal, "retry_at": retry_at}
+        told = {"transaction": failed.id, "owed": failed.due, "refusal": refusal, "retry_at": retry_at}
         mails.tell("payment_failed", subscription, key=f"failed:{attempt.key}", **told)
         return
     for other in transactions.open_of(subscription.id):

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from portal.domain import entities
+import orjson
+
+from portal.domain import entities, transaction_entities
 
 
 def of(row: Any) -> Any:
@@ -17,8 +19,12 @@ def of(row: Any) -> Any:
 
 
 def text(at: datetime) -> str:
-    """`2024-05-08T10:38:57.979670Z`."""
-    return f"{at.isoformat(timespec='microseconds')[:26]}Z"
+    """`2024-05-08T10:38:57.979670Z`.
+
+    By orjson, which is twice as fast (a list has thousands), unless it would leave out the zeros of a whole second.
+    """
+    told = orjson.dumps(at)[1:27].decode() if at.microsecond else at.isoformat(timespec="microseconds")[:26]
+    return f"{told}Z"
 
 
 def instant(at: datetime | None) -> str | None:
@@ -97,7 +103,15 @@ def price(row: Any) -> entities.Price:
     }
 
 
-def subscription(row: Any) -> entities.Subscription:
+Sold = tuple[entities.Price, entities.Product]
+
+
+def sold(row: Any) -> Sold:
+    """A price with its product. A list, whose items share few prices, gives `subscription` a cache of this."""
+    return price(row), product(row.product)
+
+
+def subscription(row: Any, sold: Callable[[Any], Sold] = sold) -> entities.Subscription:
     next_billed_at = instant(row.next_billed_at)
     return {
         "id": row.id,
@@ -117,8 +131,8 @@ def subscription(row: Any) -> entities.Subscription:
         "billing_details": row.billing_details,
         "current_billing_period": period(row.period_starts_at, row.period_ends_at),
         "billing_cycle": {"frequency": row.billing_frequency, "interval": row.billing_interval},
-        "scheduled_change": _scheduled_change(row),
-        "items": [_item(each, next_billed_at) for each in row.items],
+        "scheduled_change": scheduled_change(row),
+        "items": [_item(each, next_billed_at, sold) for each in row.items],
         "custom_data": row.custom_data,
         "discount": row.discount,
         "import_meta": row.import_meta,
@@ -127,10 +141,9 @@ def subscription(row: Any) -> entities.Subscription:
     }
 
 
-def transaction(row: Any) -> entities.Transaction:
-    amount = str(row.amount)
-    open_amount = "0" if row.status == "completed" else amount
-    totals: entities.Totals = {"subtotal": amount, "discount": "0", "tax": "0", "total": amount}
+def transaction(row: Any) -> transaction_entities.Transaction:
+    amount, due = str(row.amount), str(row.amount - row.credit)
+    totals: transaction_entities.Totals = {"subtotal": amount, "discount": "0", "tax": "0", "total": amount}
     return {
         "id": row.id,
         "status": row.status,
@@ -152,7 +165,7 @@ def transaction(row: Any) -> entities.Transaction:
                 "price_id": line["price"]["id"],
                 "price": line["price"],
                 "quantity": line["quantity"],
-                "proration": None,
+                "proration": line.get("proration"),
             }
             for line in row.lines
         ],
@@ -160,11 +173,11 @@ def transaction(row: Any) -> entities.Transaction:
             "tax_rates_used": [{"tax_rate": "0", "totals": totals}],
             "totals": {
                 **totals,
-                "grand_total": amount,
+                "grand_total": due,
                 "grand_total_tax": "0",
-                "credit": "0",
+                "credit": str(row.credit),
                 "credit_to_balance": "0",
-                "balance": open_amount,
+                "balance": "0" if row.status in ("paid", "completed") else due,
                 "fee": None,
                 "earnings": None,
                 "currency_code": row.currency_code,
@@ -172,10 +185,10 @@ def transaction(row: Any) -> entities.Transaction:
             "adjusted_totals": None,
             "payout_totals": None,
             "adjusted_payout_totals": None,
-            "line_items": [_line(line) for line in row.lines],
+            "line_items": [line_item(line) for line in row.lines],
         },
-        "payments": row.payments,
-        "checkout": {"url": None},
+        "payments": row.payments[::-1],
+        "checkout": {"url": None, "expires_at": None},
         "created_at": text(row.created_at),
         "updated_at": text(row.updated_at),
         "billed_at": instant(row.billed_at),
@@ -197,10 +210,17 @@ def payment_method(row: Any) -> entities.PaymentMethod:
             "cardholder_name": None,
         },
         "paypal": None,
+        "underlying_details": None,
+        "south_korea_local_card": None,
         "origin": row.origin,
         "saved_at": text(row.created_at),
         "updated_at": text(row.updated_at),
     }
+
+
+def saved_or_deleted(row: Any) -> entities.PaymentMethod | entities.DeletedPaymentMethod:
+    """A payment method in events; only apps delete one."""
+    return payment_method(row) if row.deleted_at is None else {**payment_method(row), "deletion_reason": "api"}
 
 
 def business(row: Any) -> entities.Business:
@@ -237,7 +257,7 @@ def cycle(interval: Any, frequency: int | None) -> entities.Cycle | None:
     return {"frequency": frequency, "interval": interval} if interval and frequency else None
 
 
-def _scheduled_change(row: Any) -> entities.ScheduledChange | None:
+def scheduled_change(row: Any) -> entities.ScheduledChange | None:
     if row.scheduled_action is None or row.scheduled_effective_at is None:
         return None
     return {
@@ -247,7 +267,8 @@ def _scheduled_change(row: Any) -> entities.ScheduledChange | None:
     }
 
 
-def _item(row: Any, next_billed_at: str | None) -> entities.SubscriptionItem:
+def _item(row: Any, next_billed_at: str | None, sold: Callable[[Any], Sold]) -> entities.SubscriptionItem:
+    price, product = sold(row.price)
     return {
         "status": row.status,
         "quantity": row.quantity,
@@ -257,18 +278,18 @@ def _item(row: Any, next_billed_at: str | None) -> entities.SubscriptionItem:
         "previously_billed_at": instant(row.previously_billed_at),
         "next_billed_at": next_billed_at if row.recurring else None,
         "trial_dates": period(row.trial_starts_at, row.trial_ends_at),
-        "price": price(row.price),
-        "product": product(row.price.product),
+        "price": price,
+        "product": product,
     }
 
 
-def _line(line: dict[str, Any]) -> entities.LineItem:
-    unit, total = line["price"]["unit_price"]["amount"], str(line["amount"])
+def line_item(line: dict[str, Any]) -> transaction_entities.LineItem:
+    unit, total = str(line["amount"] // line["quantity"]), str(line["amount"])
     return {
         "id": line["id"],
         "price_id": line["price"]["id"],
         "quantity": line["quantity"],
-        "proration": None,
+        "proration": line.get("proration"),
         "tax_rate": "0",
         "unit_totals": {"subtotal": unit, "discount": "0", "tax": "0", "total": unit},
         "totals": {"subtotal": total, "discount": "0", "tax": "0", "total": total},
@@ -284,6 +305,6 @@ _SHAPES: dict[str, Callable[[Any], Any]] = {
     "prices": price,
     "subscriptions": subscription,
     "transactions": transaction,
-    "payment_methods": payment_method,
+    "payment_methods": saved_or_deleted,
     "portal_sessions": portal_session,
 }

@@ -1,11 +1,10 @@
-"""Subscriptions read as plain rows, for answers that change nothing: two statements, however many there are.
+"""Subscriptions read as plain rows, for answers that change nothing: two or three statements, however many there are.
 
 The rows have the attribute names of the mapped classes, so that `shapes` takes either.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select
@@ -19,18 +18,26 @@ from portal.errors import NotFound
 
 _SUBSCRIPTION = Subscription.__table__
 _ITEM, _PRICE, _PRODUCT = SubscriptionItem.__table__, Price.__table__, Product.__table__
+_SOLD = (*(c.label(f"price__{c.name}") for c in _PRICE.c), *(c.label(f"product__{c.name}") for c in _PRODUCT.c))
 _ITEMS = (
-    select(
-        _ITEM, *(c.label(f"price__{c.name}") for c in _PRICE.c), *(c.label(f"product__{c.name}") for c in _PRODUCT.c)
-    )
+    select(_ITEM, *_SOLD)
     .join(_PRICE, _PRICE.c.id == _ITEM.c.price_id)
     .join(_PRODUCT, _PRODUCT.c.id == _PRICE.c.product_id)
     .order_by(_ITEM.c.subscription_id, _ITEM.c.position)
 )
 _ONE = select(_SUBSCRIPTION).where(_SUBSCRIPTION.c.id == bindparam("id"))
 _ITEMS_OF_ONE = _ITEMS.where(_ITEM.c.subscription_id == bindparam("id"))
-_ITEMS_OF_MANY = _ITEMS.where(_ITEM.c.subscription_id.in_(bindparam("ids", expanding=True)))
-_NAMES = [tuple(c.name for c in table.c) for table in (_ITEM, _PRICE, _PRODUCT)]
+_ITEMS_OF_MANY = (
+    select(_ITEM)
+    .where(_ITEM.c.subscription_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_ITEM.c.subscription_id, _ITEM.c.position)
+)
+_PRICES = (
+    select(*_SOLD)
+    .join(_PRODUCT, _PRODUCT.c.id == _PRICE.c.product_id)
+    .where(_PRICE.c.id.in_(bindparam("ids", expanding=True)))
+)
+_ITEM_NAMES, _PRICE_NAMES, _PRODUCT_NAMES = (tuple(table.c.keys()) for table in (_ITEM, _PRICE, _PRODUCT))
 
 
 _CARD = PaymentMethod.__table__
@@ -48,6 +55,13 @@ _ITEMS_OF_CUSTOMER = _ITEMS.join(_SUBSCRIPTION, _SUBSCRIPTION.c.id == _ITEM.c.su
 
 _PEOPLE = select(Customer).where(Customer.id.in_(bindparam("ids", expanding=True)))
 _CARDS = select(_CARD).where(_CARD.c.id.in_(bindparam("ids", expanding=True)))
+
+
+class Row:
+    """Plain values under the names of their columns; a cache tells rows apart by who they are, not by their values."""
+
+    def __init__(self, names: Iterable[str], values: Iterable[Any], **more: Any) -> None:
+        self.__dict__.update(zip(names, values, strict=True), **more)
 
 
 class Snapshot(Standing):
@@ -69,7 +83,15 @@ def get(subscription_id: str) -> Any:
     if row is None:
         raise NotFound("subscription", subscription_id)
     items = _items(connection().execute(_ITEMS_OF_ONE, {"id": subscription_id}))
-    return SimpleNamespace(**row._mapping, items=items[row.id])
+    return Row(_SUBSCRIPTION_NAMES, row, items=items[row.id])
+
+
+def find(subscription_id: str) -> Snapshot:
+    """One with its customer and card, to be looked at and changed in memory. Raises NotFound."""
+    found = whole(select(Subscription).where(Subscription.id == subscription_id))
+    if not found:
+        raise NotFound("subscription", subscription_id)
+    return found[0]
 
 
 def of_customer(customer: Any) -> list[Any]:
@@ -79,24 +101,24 @@ def of_customer(customer: Any) -> list[Any]:
     for row in rows:
         values, card = dict(zip(_SUBSCRIPTION_NAMES, row, strict=False)), None
         if values["payment_method_id"] is not None:
-            card = SimpleNamespace(**dict(zip(_CARD_NAMES, row[len(_SUBSCRIPTION_NAMES) :], strict=True)))
+            card = Row(_CARD_NAMES, row[len(_SUBSCRIPTION_NAMES) :])
         found.append(Snapshot(**values, customer=customer, payment_method=card, items=items[row[0]]))
     return sorted(found, key=lambda s: (not s.is_ending, s.status == "canceled"))
 
 
 def whole(wanted: Select[Any]) -> list[Any]:
-    """The subscriptions of a statement with all that an event or a mail says of them: four statements in all."""
+    """The subscriptions of a statement with all that an event or a mail says of them: five statements in all."""
     rows = connection().execute(wanted.with_only_columns(*_SUBSCRIPTION.c)).all()
     if not rows:
         return []
-    items = _items(connection().execute(_ITEMS_OF_MANY, {"ids": [row.id for row in rows]}))
+    items = _items_of_many([row.id for row in rows])
     people = {each.id: each for each in session().scalars(_PEOPLE, {"ids": list({row.customer_id for row in rows})})}
     cards = {
         row.id: row for row in connection().execute(_CARDS, {"ids": list({row.payment_method_id for row in rows})})
     }
     return [
         Snapshot(
-            **row._mapping,
+            **dict(zip(_SUBSCRIPTION_NAMES, row, strict=True)),
             items=items[row.id],
             customer=people[row.customer_id],
             payment_method=cards.get(row.payment_method_id),
@@ -108,20 +130,34 @@ def whole(wanted: Select[Any]) -> list[Any]:
 def read(wanted: Select[Any]) -> list[Any]:
     """The subscriptions of a statement, in its order, each with its items, prices and products."""
     rows = connection().execute(wanted.with_only_columns(*_SUBSCRIPTION.c)).all()
-    items = _items(connection().execute(_ITEMS_OF_MANY, {"ids": [row.id for row in rows]}))
-    return [SimpleNamespace(**row._mapping, items=items[row.id]) for row in rows]
+    items = _items_of_many([row.id for row in rows])
+    return [Row(_SUBSCRIPTION_NAMES, row, items=items[row.id]) for row in rows]
 
 
 def _items(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    """The items of a few subscriptions, read together with their prices and products."""
     found: dict[str, list[Any]] = defaultdict(list)
-    catalog: dict[str, Any] = {}
-    first, second = len(_NAMES[0]), len(_NAMES[0]) + len(_NAMES[1])
+    size = len(_ITEM_NAMES)
     for row in rows:
-        item = SimpleNamespace(**dict(zip(_NAMES[0], row[:first], strict=True)))
-        if item.price_id not in catalog:
-            price = SimpleNamespace(**dict(zip(_NAMES[1], row[first:second], strict=True)))
-            price.product = SimpleNamespace(**dict(zip(_NAMES[2], row[second:], strict=True)))
-            catalog[item.price_id] = price
-        item.price = catalog[item.price_id]
+        item: Any = Row(_ITEM_NAMES, row[:size], price=_price(row[size:]))
         found[item.subscription_id].append(item)
     return found
+
+
+def _items_of_many(subscription_ids: list[str]) -> dict[str, list[Any]]:
+    """The same of many subscriptions, which share few prices: each price is read, and made, once."""
+    rows = connection().execute(_ITEMS_OF_MANY, {"ids": subscription_ids}).all()
+    items: list[Any] = [Row(_ITEM_NAMES, row) for row in rows]
+    wanted = list({each.price_id for each in items})
+    prices = {each.id: each for each in map(_price, connection().execute(_PRICES, {"ids": wanted}))} if wanted else {}
+    found: dict[str, list[Any]] = defaultdict(list)
+    for item in items:
+        item.price = prices[item.price_id]
+        found[item.subscription_id].append(item)
+    return found
+
+
+def _price(row: Any) -> Any:
+    """A price with its product."""
+    size = len(_PRICE_NAMES)
+    return Row(_PRICE_NAMES, row[:size], product=Row(_PRODUCT_NAMES, row[size:]))

@@ -42,7 +42,14 @@ class Standing:
         next_billed_at: Any
         billing_resumes_at: Any
         period_ends_at: Any
+        kept_period_ends_at: Any
         collection_mode: Any
+        scheduled_resume_at: Any
+        scheduled_at: Any
+        scheduled_by: Any
+        remind_at: Any
+        updated_at: Any
+        on_resume: Any
 
     @property
     def amount(self) -> int:
@@ -66,8 +73,8 @@ class Standing:
 
     @property
     def paid_until(self) -> datetime | None:
-        """The end of the paid period: the next billing, or what it would have been."""
-        return self.next_billed_at or self.billing_resumes_at or self.period_ends_at
+        """The end of the paid period: the next billing, or what it would have been, or of the period of a pause."""
+        return self.next_billed_at or self.billing_resumes_at or self.period_ends_at or self.kept_period_ends_at
 
     @property
     def is_automatic(self) -> bool:
@@ -76,6 +83,56 @@ class Standing:
     def has_run_out(self, instant: datetime) -> bool:
         """Whether a paused subscription has nothing left to run out, so that its end is at once."""
         return self.status == "paused" and (self.paid_until is None or self.paid_until <= instant)
+
+    def locks_apps_at(self, instant: datetime) -> bool:
+        """Whether it is too close to its billing (or its end) for an app to change it."""
+        boundary = self.scheduled_effective_at if self.scheduled_action else self.next_billed_at
+        return boundary is not None and instant > boundary - config.current().renewal_lock
+
+    def refuse_if_canceled(self) -> None:
+        """Raises AlreadyCanceled."""
+        if self.status == "canceled":
+            raise AlreadyCanceled("The subscription is canceled, which is final. Nothing was changed.")
+
+    def refuse_apps(self, by: Actor) -> None:
+        """The contract's refusals; they protect the biller from apps, not from customers.
+
+        Raises PastDue, LockedForRenewal.
+        """
+        if by.kind == "key" and self.status == "past_due":
+            raise PastDue("The subscription is past due. Nothing was changed; collect or cancel its transaction first.")
+        self.refuse_apps_near_billing(by)
+
+    def refuse_apps_near_billing(self, by: Actor) -> None:
+        """Raises LockedForRenewal."""
+        if by.kind == "key" and self.status in LIVE and self.locks_apps_at(by.received_at):
+            raise LockedForRenewal("The next billing is too close to change the subscription. Nothing was changed.")
+
+    def schedule(self, action: str, *, at: datetime | None, by: Actor, resume_at: datetime | None = None) -> None:
+        """Plans a change; no payment is planned while it stands."""
+        self.billing_resumes_at = self.next_billed_at or self.billing_resumes_at
+        self.scheduled_action, self.scheduled_effective_at, self.scheduled_resume_at = action, at, resume_at
+        self.scheduled_at, self.scheduled_by = by.received_at, by.kind
+        self.next_billed_at = self.remind_at = None
+        self.touch()
+
+    def unschedule(self) -> None:
+        """Takes the planned change back; payments go on at the instant they were planned for."""
+        self.bill_next_at(self.billing_resumes_at)
+        self.clear_schedule()
+
+    def clear_schedule(self) -> None:
+        self.scheduled_action = self.scheduled_effective_at = self.scheduled_resume_at = None
+        self.scheduled_at = self.scheduled_by = self.billing_resumes_at = None
+        self.touch()
+
+    def bill_next_at(self, instant: datetime | None) -> None:
+        """Plans the next payment and, if there is time for it, its reminder."""
+        self.next_billed_at = instant
+        self.remind_at = reminder_for(instant)
+
+    def touch(self) -> None:
+        self.updated_at = clock.now()
 
 
 class Subscription(Standing, Base):
@@ -117,6 +174,11 @@ class Subscription(Standing, Base):
     scheduled_by: Mapped[str | None]
     billing_resumes_at: Mapped[datetime | None]
     """While a change is scheduled: what next_billed_at was, and will be again if the change is withdrawn."""
+    on_resume: Mapped[str | None]
+    """How a pause said that it ends: with a new period, or with what was left of the old one."""
+    kept_period_starts_at: Mapped[datetime | None]
+    kept_period_ends_at: Mapped[datetime | None]
+    """While paused: the paid period that was cut short by the pause."""
     remind_at: Mapped[datetime | None]
     payment_method_id: Mapped[str | None] = mapped_column(ForeignKey("payment_methods.id"))
     discount: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
@@ -129,55 +191,11 @@ class Subscription(Standing, Base):
 
     customer: Mapped[Customer] = relationship(lazy="raise")
     payment_method: Mapped[PaymentMethod | None] = relationship(lazy="raise")
-    items: Mapped[list["SubscriptionItem"]] = relationship(lazy="raise", order_by="SubscriptionItem.position")
+    items: Mapped[list["SubscriptionItem"]] = relationship(
+        lazy="raise", order_by="SubscriptionItem.position", cascade="all, delete-orphan"
+    )
 
     __mapper_args__ = {"version_id_col": version}
-
-    def locks_apps_at(self, instant: datetime) -> bool:
-        """Whether it is too close to its billing (or its end) for an app to change it."""
-        boundary = self.scheduled_effective_at if self.scheduled_action else self.next_billed_at
-        return boundary is not None and instant > boundary - config.current().renewal_lock
-
-    def refuse_if_canceled(self) -> None:
-        """Raises AlreadyCanceled."""
-        if self.status == "canceled":
-            raise AlreadyCanceled("The subscription is canceled, which is final. Nothing was changed.")
-
-    def refuse_apps(self, by: Actor) -> None:
-        """The contract's refusals; they protect the biller from apps, not from customers.
-
-        Raises PastDue, LockedForRenewal.
-        """
-        if by.kind == "key" and self.status == "past_due":
-            raise PastDue("The subscription is past due. Nothing was changed; collect or cancel its transaction first.")
-        if by.kind == "key" and self.status in LIVE and self.locks_apps_at(by.received_at):
-            raise LockedForRenewal("The next billing is too close to change the subscription. Nothing was changed.")
-
-    def schedule(self, action: str, *, at: datetime | None, by: Actor, resume_at: datetime | None = None) -> None:
-        """Plans a change; no payment is planned while it stands."""
-        self.billing_resumes_at = self.next_billed_at or self.billing_resumes_at
-        self.scheduled_action, self.scheduled_effective_at, self.scheduled_resume_at = action, at, resume_at
-        self.scheduled_at, self.scheduled_by = by.received_at, by.kind
-        self.next_billed_at = self.remind_at = None
-        self.touch()
-
-    def unschedule(self) -> None:
-        """Takes the planned change back; payments go on at the instant they were planned for."""
-        self.bill_next_at(self.billing_resumes_at)
-        self.clear_schedule()
-
-    def clear_schedule(self) -> None:
-        self.scheduled_action = self.scheduled_effective_at = self.scheduled_resume_at = None
-        self.scheduled_at = self.scheduled_by = self.billing_resumes_at = None
-        self.touch()
-
-    def bill_next_at(self, instant: datetime | None) -> None:
-        """Plans the next payment and, if there is time for it, its reminder."""
-        self.next_billed_at = instant
-        self.remind_at = reminder_for(instant)
-
-    def touch(self) -> None:
-        self.updated_at = clock.now()
 
 
 class SubscriptionItem(Base):

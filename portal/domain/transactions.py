@@ -1,6 +1,7 @@
-"""What is charged: one transaction a period, its attempts, and its invoice.
+"""What is charged: a purchase or one period of a subscription, its attempts, and its invoice.
 
-    billed → completed                      the charge went through
+    draft → ready → completed               somebody bought it (orders.py, purchases.py)
+    billed → completed                      the charge of a period went through
     billed → past_due → completed           a later attempt did
     billed | past_due → canceled            the subscription was ended at once
     billed (manual)                         the customer pays an invoice by other means
@@ -11,7 +12,7 @@ that attempt with that key: a gateway answers a repeated key with the first answ
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,11 +23,16 @@ from portal import clock, db, ids
 from portal.db import Base, connection, session
 from portal.domain import events, shapes
 from portal.domain.actors import Actor
-from portal.domain.payment_methods import PaymentMethod
+from portal.domain.counters import next_invoice_number
+from portal.domain.payment_methods import Card, PaymentMethod
 from portal.errors import NotFound, PaymentUnderWay
 
 LEASE = timedelta(minutes=2)
 OPEN = ("billed", "past_due")
+"""Owed by a subscription."""
+UNBILLED = ("draft", "ready")
+"""Not a record yet: it can still be changed."""
+METHOD_CHANGE = "subscription_payment_method_change"
 _TO_TRY, _UNSETTLED = text("next_attempt_at IS NOT NULL"), text("lease_until IS NOT NULL")
 _RENEWAL = text("origin = 'subscription_recurring'")
 
@@ -75,7 +81,10 @@ class Transaction(Base):
     """The canceled subscription whose customer buys the same again."""
     change: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     """What is done to the subscription once this is paid, and only then."""
+    identified_at: Mapped[datetime | None]
+    """When the buyer said on the checkout who they are; until they pay they may correct it."""
     revision: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    """What the invoice says instead of what customer, address and business say."""
     revised_at: Mapped[datetime | None]
     invoice_number: Mapped[str | None] = mapped_column(unique=True)
     billed_at: Mapped[datetime | None]
@@ -90,14 +99,20 @@ class Transaction(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
+    @property
+    def is_automatic(self) -> bool:
+        return self.collection_mode == "automatic"
 
-class Counter(Base):
-    """A number that grows by one in the transaction that uses it, without gaps."""
+    @property
+    def has_invoice(self) -> bool:
+        """Whether there is an invoice an app can get: a demand for payment if it is collected manually."""
+        done = ("paid", "completed") if self.is_automatic else ("billed", "paid", "completed")
+        return self.invoice_number is not None and self.status in done
 
-    __tablename__ = "counters"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[int]
+    @property
+    def due(self) -> int:
+        """What is left to pay after earlier credit, in minor units."""
+        return self.amount - (self.credit or 0)
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,8 @@ class Attempt:
     currency: str
     repeats: bool
     """Whether this finishes an attempt that somebody began and did not settle."""
+    card: Card | None = None
+    """An offered card that is to be stored once it has paid."""
 
     @property
     def offered(self) -> bool:
@@ -119,11 +136,17 @@ class Attempt:
         return self.reference is not None and self.method_id is None
 
 
-def get(transaction_id: str, *, customer_id: str) -> Transaction:
-    """Raises NotFound, alike for an unknown id and for another customer's."""
-    found = session().scalar(
-        select(Transaction).where(Transaction.id == transaction_id, Transaction.customer_id == customer_id)
-    )
+def get(transaction_id: str, *, customer_id: str | None = None) -> Transaction:
+    """One transaction; inside a database transaction its row is locked until the end of it.
+
+    Raises NotFound, alike for an unknown id and for another customer's.
+    """
+    wanted = select(Transaction).where(Transaction.id == transaction_id)
+    if customer_id is not None:
+        wanted = wanted.where(Transaction.customer_id == customer_id)
+    if db.in_transaction():
+        wanted = wanted.with_for_update().execution_options(populate_existing=True)
+    found = session().scalar(wanted)
     if found is None:
         raise NotFound("transaction", transaction_id)
     return found
@@ -131,24 +154,32 @@ def get(transaction_id: str, *, customer_id: str) -> Transaction:
 
 _OF_CUSTOMER = (
     select(Transaction.__table__)
-    .where(Transaction.__table__.c.customer_id == bindparam("customer_id"))
+    .where(
+        Transaction.__table__.c.customer_id == bindparam("customer_id"),
+        Transaction.__table__.c.billed_at.is_not(None),
+        Transaction.__table__.c.origin != METHOD_CHANGE,
+    )
     .order_by(Transaction.__table__.c.id.desc())
     .limit(bindparam("limit"))
 )
 
 
 def of_customer(customer_id: str, limit: int = 100) -> Sequence[Any]:
-    """A customer's transactions as plain rows, newest first."""
+    """What a customer was billed as plain rows, newest first."""
     return connection().execute(_OF_CUSTOMER, {"customer_id": customer_id, "limit": limit}).all()
 
 
 def of_subscription(subscription_id: str, limit: int = 24) -> Sequence[Transaction]:
-    """A subscription's transactions, newest first."""
+    """What was billed for a subscription, newest first."""
     return (
         session()
         .scalars(
             select(Transaction)
-            .where(Transaction.subscription_id == subscription_id)
+            .where(
+                Transaction.subscription_id == subscription_id,
+                Transaction.billed_at.is_not(None),
+                Transaction.origin != METHOD_CHANGE,
+            )
             .order_by(Transaction.id.desc())
             .limit(limit)
         )
@@ -164,37 +195,6 @@ def open_of(subscription_id: str) -> Sequence[Transaction]:
         .order_by(Transaction.id)
     )
     return session().scalars(owed.with_for_update() if db.in_transaction() else owed).all()
-
-
-def bill(subscription: Any, *, starts_at: datetime, ends_at: datetime, by: Actor) -> Transaction:
-    """Bills one period of a subscription: a transaction ready to be collected, with its invoice number."""
-    now = clock.now()
-    transaction = Transaction(
-        id=ids.new("txn"),
-        customer_id=subscription.customer_id,
-        subscription_id=subscription.id,
-        address_id=subscription.address_id,
-        status="billed",
-        origin="subscription_recurring",
-        collection_mode=subscription.collection_mode,
-        currency_code=subscription.currency_code,
-        amount=subscription.amount,
-        lines=[_line(item) for item in subscription.items if item.recurring],
-        payments=[],
-        period_starts_at=starts_at,
-        period_ends_at=ends_at,
-        invoice_number=_next_invoice_number(),
-        billed_at=now,
-        failed_attempts=0,
-        next_attempt_at=now if subscription.is_automatic else None,
-        created_at=now,
-        updated_at=now,
-    )
-    session().add(transaction)
-    session().flush()
-    events.record("transaction.created", transaction, by=by)
-    events.record("transaction.billed", transaction, by=by)
-    return transaction
 
 
 def cancel(transaction: Transaction, *, by: Actor) -> None:
@@ -215,15 +215,24 @@ def next_due() -> str | None:
     return session().scalar(unsettled.limit(1)) or session().scalar(due.order_by(Transaction.next_attempt_at).limit(1))
 
 
-def claim(transaction_id: str, method: PaymentMethod | None, reference: str | None = None) -> Attempt | None:
+def is_purchase(transaction_id: str) -> bool:
+    """Whether it is bought by itself, and not a bill of a subscription."""
+    return session().scalar(select(Transaction.subscription_id).where(Transaction.id == transaction_id)) is None
+
+
+def claim(
+    transaction_id: str, method: PaymentMethod | None, reference: str | None = None, *, card: Card | None = None
+) -> Attempt | None:
     """Begins an attempt and keeps others away until it is settled; None if nothing is owed any more.
 
-    `reference` names a card that is not stored yet. Raises PaymentUnderWay if somebody else is at it.
+    `reference` names a card that is not stored yet; `card` is one that is stored once it has paid, with all a worker
+    needs to know of it. Raises PaymentUnderWay if somebody else is at it.
     """
     now = clock.now()
-    transaction = _locked(transaction_id)
-    if transaction.status not in OPEN:
+    transaction = locked(transaction_id)
+    if transaction.status not in OPEN and not (transaction.status == "ready" and transaction.is_automatic):
         return None
+    reference = card.reference if card else reference
     if transaction.lease_until is not None and transaction.lease_until > now:
         raise PaymentUnderWay("This payment is being collected this very moment. Try again in a minute.")
     repeats = transaction.attempt_key is not None
@@ -231,27 +240,56 @@ def claim(transaction_id: str, method: PaymentMethod | None, reference: str | No
         transaction.attempt_key = ids.new("att")
         transaction.attempt_method_id = method.id if method and reference is None else None
         transaction.attempt_reference = reference or (method.reference if method else None)
+        transaction.attempt_card = asdict(card) if card else None
     transaction.lease_until = now + LEASE
     return Attempt(
         transaction_id=transaction.id,
         key=transaction.attempt_key or "",
         method_id=transaction.attempt_method_id,
         reference=transaction.attempt_reference,
-        amount=transaction.amount,
+        amount=transaction.due,
         currency=transaction.currency_code,
         repeats=repeats,
+        card=Card(**transaction.attempt_card) if transaction.attempt_card else None,
     )
 
 
 def settle_paid(attempt: Attempt, card: Any, *, by: Actor) -> Transaction | None:
     """Writes down that an attempt went through; None if somebody has already settled it."""
+    transaction = receive(attempt, card, by=by)
+    if transaction is not None:
+        complete(transaction, by=by)
+    return transaction
+
+
+def receive(attempt: Attempt, card: Any, *, by: Actor) -> Transaction | None:
+    """The money of an attempt has come: billed, if it was not yet, and paid. None if that is written down already."""
     transaction = _settled(attempt, card, error=None)
     if transaction is None:
         return None
-    transaction.status, transaction.paid_at, transaction.next_attempt_at = "completed", clock.now(), None
+    now = clock.now()
+    transaction.invoice_number = transaction.invoice_number or next_invoice_number()
+    transaction.billed_at = transaction.billed_at or now
+    transaction.status, transaction.paid_at, transaction.next_attempt_at = "paid", now, None
+    events.record("transaction.updated", transaction, by=by)
     events.record("transaction.paid", transaction, by=by)
-    events.record("transaction.completed", transaction, by=by)
     return transaction
+
+
+def complete(transaction: Transaction, *, by: Actor) -> None:
+    """All that follows from its payment is done."""
+    transaction.status, transaction.updated_at = "completed", clock.now()
+    events.record("transaction.updated", transaction, by=by)
+    events.record("transaction.completed", transaction, by=by)
+
+
+def issue(transaction: Transaction, *, by: Actor) -> None:
+    """Makes a record of a transaction that an invoice asks for: from here on it can't be changed."""
+    now = clock.now()
+    transaction.invoice_number, transaction.billed_at = next_invoice_number(), now
+    transaction.status, transaction.updated_at = "billed", now
+    events.record("transaction.updated", transaction, by=by)
+    events.record("transaction.billed", transaction, by=by)
 
 
 def settle_failed(
@@ -270,16 +308,17 @@ def settle_failed(
     return transaction
 
 
-def settle_declined(attempt: Attempt, error: str) -> None:
+def settle_declined(attempt: Attempt, error: str, card: Any = None) -> Transaction | None:
     """Writes down that a card the customer offered was refused; the schedule of attempts stays as it was."""
-    _settled(attempt, None, error=error)
+    return _settled(attempt, card, error=error)
 
 
 def _settled(attempt: Attempt, card: Any, *, error: str | None) -> Transaction | None:
-    transaction = _locked(attempt.transaction_id)
+    transaction = locked(attempt.transaction_id)
     if transaction.attempt_key != attempt.key:
         return None
     transaction.attempt_key = transaction.attempt_method_id = transaction.attempt_reference = None
+    transaction.attempt_card = None
     transaction.lease_until, transaction.updated_at = None, clock.now()
     transaction.payments = [*transaction.payments, _payment(attempt, card, error)]
     return transaction
@@ -310,23 +349,7 @@ def _payment(attempt: Attempt, card: Any, error: str | None) -> dict[str, Any]:
     }
 
 
-def _locked(transaction_id: str) -> Transaction:
+def locked(transaction_id: str) -> Transaction:
+    """A row that is known to be there, locked and read anew."""
     wanted = select(Transaction).where(Transaction.id == transaction_id).with_for_update()
     return session().scalars(wanted.execution_options(populate_existing=True)).one()
-
-
-def _line(item: Any) -> dict[str, Any]:
-    return {
-        "id": ids.new("txnitm"),
-        "quantity": item.quantity,
-        "amount": item.price.amount * item.quantity,
-        "price": shapes.price(item.price),
-        "product": shapes.product(item.price.product),
-    }
-
-
-def _next_invoice_number() -> str:
-    insert = db.upsert(Counter).values(name="invoice", value=1)
-    counted = insert.on_conflict_do_update(index_elements=["name"], set_={"value": Counter.value + 1})
-    number = session().execute(counted.returning(Counter.value)).scalar_one()
-    return f"{clock.now():%Y}-{number:06d}"

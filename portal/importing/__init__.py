@@ -1,4 +1,4 @@
-"""`portal import`: customers, addresses, products, prices and subscriptions from JSON in the API's own shapes.
+"""`portal import`: customers, addresses, businesses, products, prices, subscriptions from JSON in the API's shapes.
 
     source.py       text → entries, one at a time, however large the file
     entities.py     what an entry may hold, every field typed and bounded; subscription.py the same of subscriptions
@@ -35,6 +35,7 @@ class Summary:
 
     customers: int = 0
     addresses: int = 0
+    businesses: int = 0
     products: int = 0
     prices: int = 0
     subscriptions: int = 0
@@ -43,7 +44,7 @@ class Summary:
 
     def __str__(self) -> str:
         """`Imported 1 customer and 2 subscriptions, moved by 953 days.`"""
-        kinds = {"address": (self.addresses, "addresses")}
+        kinds = {"address": (self.addresses, "addresses"), "business": (self.businesses, "businesses")}
         for one in ("customer", "product", "price", "payment_method", "subscription"):
             kinds[one.replace("_", " ")] = getattr(self, f"{one}s"), f"{one}s".replace("_", " ")
         told = [f"{count} {one if count == 1 else many}" for one, (count, many) in kinds.items() if count]

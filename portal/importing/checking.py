@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal.db import session
 from portal.domain import shapes
 from portal.domain.catalog import Price, Product
-from portal.domain.customers import Address, Customer
+from portal.domain.customers import Address, Business, Customer
 from portal.domain.subscriptions import LIVE, Subscription
 from portal.importing.contents import Contents
 from portal.importing.problems import Problems
@@ -50,6 +50,8 @@ def database(contents: Contents, problems: Problems) -> None:
         problems.add(entry, "email", f"{row['email']} is the address of a stored customer")
     for entry, row in _stored(contents.addresses, Address.id, "id"):
         problems.add(entry, "id", f"{row['id']} is stored already; addresses are not overwritten, take it out")
+    for entry, row in _stored(contents.businesses, Business.id, "id"):
+        problems.add(entry, "id", f"{row['id']} is stored already; businesses are not overwritten, take it out")
     for entry, row in _stored(contents.subscriptions, Subscription.id, "id"):
         problems.add(entry, "id", f"{row['id']} is stored already; subscriptions are not overwritten, take it out")
     _missing(contents, "ctm", Customer.id, contents.ids, "customer", problems)

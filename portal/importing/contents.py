@@ -18,6 +18,7 @@ from portal.importing.subscription import Embedded, Subscription, contradictions
 _KINDS: dict[str, type[entities.Entity]] = {
     "ctm": entities.Customer,
     "add": entities.Address,
+    "biz": entities.Business,
     "pro": entities.Product,
     "pri": entities.Price,
     "sub": Subscription,
@@ -28,7 +29,7 @@ class Contents:
     """Rows by kind, each with the entry it came from; the ids they have and the ids they refer to."""
 
     def __init__(self) -> None:
-        self.customers, self.addresses, self.subscriptions = Spool(), Spool(), Spool()
+        self.customers, self.addresses, self.businesses, self.subscriptions = Spool(), Spool(), Spool(), Spool()
         self.products, self.prices = dict[str, tuple[str, Row]](), dict[str, tuple[str, Row]]()
         self.emails, self.ids = dict[str, str](), set[str]()
         self.needed: dict[str, dict[str, tuple[str, str]]] = {"ctm": {}, "pro": {}, "pri": {}}
@@ -40,7 +41,7 @@ class Contents:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for spool in (self.customers, self.addresses, self.subscriptions):
+        for spool in (self.customers, self.addresses, self.businesses, self.subscriptions):
             spool.close()
 
     def read(self, path_or_text: Path | str, problems: Problems) -> None:
@@ -96,7 +97,7 @@ class Contents:
             for each in wrong.errors(include_url=False, include_context=False, include_input=False):
                 problems.add(entry, _path(each["loc"]), each["msg"].removeprefix("Value error, "))
             return
-        if kind in ("ctm", "add", "sub") and data["id"] in self.ids:
+        if kind in ("ctm", "add", "biz", "sub") and data["id"] in self.ids:
             problems.add(entry, "id", "stands in the file twice")
         self.ids.add(data["id"])
         getattr(self, f"_add_{kind}")(entry, given, problems)
@@ -111,6 +112,10 @@ class Contents:
     def _add_add(self, entry: str, given: entities.Address, problems: Problems) -> None:
         self._need("ctm", given.customer_id, entry, "customer_id")
         self.addresses.add((entry, rows.address(given)))
+
+    def _add_biz(self, entry: str, given: entities.Business, problems: Problems) -> None:
+        self._need("ctm", given.customer_id, entry, "customer_id")
+        self.businesses.add((entry, rows.business(given)))
 
     def _add_pro(self, entry: str, given: entities.Product, problems: Problems) -> None:
         if self._sold.get(given.id) is not given:

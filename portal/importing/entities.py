@@ -73,7 +73,9 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 Amount = Annotated[int, BeforeValidator(_amount)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Text = Annotated[str, BeforeValidator(storable.require), StringConstraints(max_length=2048)]
+Line = Annotated[str, BeforeValidator(storable.require), StringConstraints(max_length=1024)]
 Name = Annotated[str, BeforeValidator(storable.require), StringConstraints(min_length=1, max_length=512)]
+Email = Annotated[str, BeforeValidator(storable.require), AfterValidator(_email)]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
 Quantity = Annotated[int, Field(ge=1, le=999_999_999)]
 Status = Literal["active", "archived"]
@@ -127,7 +129,7 @@ class Period(Part):
 
 class Customer(Entity):
     id: CustomerId
-    email: Annotated[str, BeforeValidator(storable.require), AfterValidator(_email)]
+    email: Email
     name: Name | None = None
     locale: Annotated[str, AfterValidator(_locale)] = "en"
     status: Status = "active"
@@ -145,6 +147,21 @@ class Address(Entity):
     region: Text | None = None
     country_code: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
     status: Status = "active"
+
+
+class Contact(Part):
+    name: Line | None = None
+    email: Email
+
+
+class Business(Entity):
+    id: Annotated[str, id_of("biz")]
+    customer_id: CustomerId
+    name: Annotated[Line, Field(min_length=1)]
+    company_number: Line | None = None
+    tax_identifier: Line | None = None
+    status: Status = "active"
+    contacts: list[Contact] = Field(default=[], max_length=100)
 
 
 class Product(Entity):

@@ -19,6 +19,10 @@ def address(given: entities.Address) -> Row:
     return given.model_dump()
 
 
+def business(given: entities.Business) -> Row:
+    return given.model_dump()
+
+
 def product(given: entities.Product) -> Row:
     return given.model_dump()
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Never, TextIO
 
 PIECE = 1 << 20
-KINDS = ("customers", "addresses", "products", "prices", "subscriptions")
-_PASSED_OVER = ("meta", "businesses")
+KINDS = ("customers", "addresses", "businesses", "products", "prices", "subscriptions")
+_PASSED_OVER = ("meta",)
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 

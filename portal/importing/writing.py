@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, update
 
 from portal.db import session
 from portal.domain.catalog import Price, Product
-from portal.domain.customers import Address, Customer
+from portal.domain.customers import Address, Business, Customer
 from portal.domain.payment_methods import PaymentMethod
 from portal.domain.subscriptions import Subscription, SubscriptionItem
 from portal.importing.contents import Contents
@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 def write(contents: Contents, progress: Progress) -> dict[str, int]:
     """Writes everything; answers how many rows of each kind. Stored products and prices give way to newer ones only."""
     total = sum(len(k) for k in (contents.products, contents.prices))
-    total += sum(k.count for k in (contents.customers, contents.addresses, contents.subscriptions))
+    total += sum(k.count for k in (contents.customers, contents.addresses, contents.businesses, contents.subscriptions))
     written: dict[str, int] = {}
     done = 0
     for kind, count, passed in _steps(contents):
@@ -34,10 +34,11 @@ def write(contents: Contents, progress: Progress) -> dict[str, int]:
 
 def _steps(contents: Contents) -> Iterator[tuple[str, int, int]]:
     """(kind, rows written, entries done with) after each chunk, in the order that references need."""
-    for people, spool in ((Customer, contents.customers), (Address, contents.addresses)):
+    people = ((Customer, contents.customers), (Address, contents.addresses), (Business, contents.businesses))
+    for table, spool in people:
         for chunk in spool.chunks():
-            _insert(people, [contents.moved(row) for _, row in chunk])
-            yield people.__tablename__, len(chunk), len(chunk)
+            _insert(table, [contents.moved(row) for _, row in chunk])
+            yield table.__tablename__, len(chunk), len(chunk)
     for sold, known in ((Product, contents.products), (Price, contents.prices)):
         rows = [contents.moved(row) for _, row in known.values()]
         for start in range(0, len(rows), CHUNK):

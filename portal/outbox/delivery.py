@@ -22,7 +22,7 @@ from sqlalchemy import literal_column, or_, select, update
 
 from portal import clock, config
 from portal.db import session, transaction
-from portal.domain import customers, sign_in
+from portal.domain import customers, notifications, sign_in
 from portal.domain.mails import Mail
 from portal.outbox import emails, smtp
 
@@ -155,9 +155,12 @@ def _settle(mail: Mail, **outcome: Any) -> None:
     """Writes an outcome and gives up the lease, unless somebody else has it by now."""
     ours = Mail.id == mail.id, Mail.status == "queued", Mail.lease_until == mail.lease_until
     with transaction():
-        session().execute(
+        settled = session().execute(
             update(Mail).where(*ours).values(lease_until=None, **outcome).execution_options(synchronize_session=False)
         )
+        if mail.kind == "event_notification" and settled.rowcount and "last_error" in outcome:  # type: ignore[attr-defined]
+            attempts = outcome.get("attempts", mail.attempts)
+            notifications.mail_settled(mail.key or "", outcome.get("status"), attempts=attempts)
     if outcome.get("status") == "failed":
         log.error("mail given up", extra={"mail": mail.id, "kind": mail.kind})
     elif outcome.get("status") == "sent":

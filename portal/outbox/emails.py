@@ -4,6 +4,7 @@
 button looks. The same row gives the same message, byte for byte: a mail sent again is the same mail.
 """
 
+import json
 import re
 import textwrap
 import unicodedata
@@ -109,7 +110,9 @@ def _context(mail: Mail) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A fact for a template: instants as such, text from outside on one line."""
+    """A fact for a template: instants as such, text from outside on one line, `json` as ASCII that hides nothing."""
+    if name == "json":
+        return json.dumps(value, indent=2)
     if isinstance(value, str):
         return datetime.fromisoformat(value) if name.endswith("_at") else _one_line(value)
     if isinstance(value, dict):

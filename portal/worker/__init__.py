@@ -1,6 +1,6 @@
 """Carries out what is due. Each task claims rows, does them, and says whether there is more.
 
-Mails have a thread of their own: a mail server that hangs delays no cancellation.
+Mails have a thread of their own, and so have webhooks: a mail server or an endpoint that hangs delays no cancellation.
 
 Any number of workers may run, on any number of machines: PostgreSQL's row locks share the work, SQLite's write lock
 serializes it. Whatever a worker was killed over is still due, and is done by the next.
@@ -15,16 +15,17 @@ import psycopg
 
 from portal import config, db, gateways
 from portal.db import transaction
-from portal.domain import cancellation, pausing, renewal
+from portal.domain import cancellation, dispatch, pausing, renewal
 from portal.outbox import delivery, smtp
+from portal.outbox import webhooks as endpoints
 from portal.worker import housekeeping
 
 log = logging.getLogger("portal.worker")
 BATCH = 500
 _POLL_SECONDS = {"sqlite": 0.5, "postgresql": 1.0}
 _AFTER_TROUBLE_SECONDS = 2.0
-_LETTER_IN_HAND_SECONDS = 6.0
-"""How long a mail in hand may still take; after that its lease brings it back, as the same message."""
+_IN_HAND_SECONDS = 6.0
+"""How long a mail or webhook in hand may still take; after that its lease brings it back, as the same message."""
 _stopping = False
 
 
@@ -57,10 +58,20 @@ def mails() -> bool:
     return bool(delivery.send_due(stopping=is_stopping))
 
 
+def events() -> bool:
+    """Makes the notifications of what has happened."""
+    return _batch(dispatch.any_open, dispatch.carry_out, BATCH)
+
+
+def webhooks() -> bool:
+    return endpoints.deliver(stopping=is_stopping)
+
+
 Task = Callable[[], bool]
 CHANGES: tuple[Task, ...] = (period_end, pauses, renewals, collections, reminders, housekeeping.tidy)
 LETTERS: tuple[Task, ...] = (mails,)
-TASKS = (*CHANGES, *LETTERS)
+WEBHOOKS: tuple[Task, ...] = (events, webhooks)
+TASKS = (*CHANGES, *WEBHOOKS, *LETTERS)
 
 
 def run_until_idle() -> None:
@@ -85,11 +96,27 @@ def run() -> None:
     if config.current().smtp_url:
         smtp.place(config.current().smtp_url)
     log.info("worker started", extra={"database": config.current().database_url.split(":", 1)[0]})
-    letters = threading.Thread(target=_loop, args=(LETTERS,), name="letters", daemon=True)
-    letters.start()
+    beside = [
+        threading.Thread(target=_loop, args=(LETTERS,), name="letters", daemon=True),
+        threading.Thread(target=_send_webhooks, name="webhooks", daemon=True),
+    ]
+    for thread in beside:
+        thread.start()
     _loop(CHANGES)
-    letters.join(_LETTER_IN_HAND_SECONDS)
+    until = time.monotonic() + _IN_HAND_SECONDS
+    for thread in beside:
+        thread.join(max(0.0, until - time.monotonic()))
     log.info("worker stopped")
+
+
+def _send_webhooks() -> None:
+    _loop(WEBHOOKS)
+    try:
+        endpoints.finish(_IN_HAND_SECONDS)
+    except Exception:
+        log.exception("outcomes of webhooks were not written; the lease brings them back")
+    finally:
+        db.close()
 
 
 def _loop(tasks: tuple[Task, ...]) -> None:

@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
-from portal import clock, limits
+from portal import clock, idempotency, limits, request_log
 from portal.db import session, transaction
+from portal.domain import notification_settings, notifications
 from portal.domain.browser_sessions import BrowserSession, Grant
 from portal.domain.mails import Mail
 from portal.domain.portal_sessions import PortalSession
@@ -15,6 +16,8 @@ EVERY = timedelta(minutes=10)
 KEEP_LINKS = timedelta(days=90)
 """Old links lead to a page that mails a fresh one for this long."""
 KEEP_MAILS = timedelta(days=90)
+KEEP_NOTIFICATIONS = timedelta(days=90)
+_AT_ONCE = 10_000
 
 _next: datetime | None = None
 
@@ -33,5 +36,9 @@ def tidy() -> bool:
         session().execute(delete(SignInRequest).where(SignInRequest.expires_at < now - timedelta(days=1)))
         session().execute(delete(PortalSession).where(PortalSession.expires_at < now - KEEP_LINKS))
         session().execute(delete(Mail).where(Mail.status != "queued", Mail.created_at < now - KEEP_MAILS))
+        notifications.forget_older_than(now - KEEP_NOTIFICATIONS, _AT_ONCE)
+        notification_settings.seal_anew()
         limits.forget_old()
+        idempotency.forget_old()
+        request_log.forget_old()
     return False

@@ -5,18 +5,24 @@ from typing import Any
 from flask import Flask
 
 from tests import people
+from tests.api import contract
 
 
 class App:
-    """Calls the API as an app does; `permissions` are its key's, by default all that `--all` grants."""
+    """Calls the API as an app does; `permissions` are its key's, by default all that `--all` grants.
+
+    Every answer must be one that the document at /openapi.json describes.
+    """
 
     def __init__(self, flask: Flask, *permissions: str, key: dict[str, str] | None = None) -> None:
-        self.client = flask.test_client()
+        self.client, self.routes = flask.test_client(), flask.url_map
         self.headers = key if key is not None else people.key(*permissions, everything=not permissions)
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         sent = {"json": body} if body is not None else {}
-        return self.client.open(path, method=method, headers=self.headers | more.pop("headers", {}), **sent, **more)
+        answer = self.client.open(path, method=method, headers=self.headers | more.pop("headers", {}), **sent, **more)
+        contract.check(self.routes, answer)
+        return answer
 
     def get(self, path: str, **more: Any) -> Any:
         return self.call("GET", path, **more)

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.db import transaction
-from portal.domain import api_keys, subscriptions, transactions
+from portal.domain import api_keys, bills, subscriptions, transactions
 from portal.domain.actors import system
 from tests import people
 from tests.api.calls import App, fields_of, refusal
@@ -101,7 +101,7 @@ def test_at_once_is_allowed_while_an_end_is_scheduled(mighty: App, sub: str) -> 
 def test_past_due_is_refused_but_at_once_ends_it_and_its_debt(mighty: App) -> None:
     sub = visits.subscribed(status="past_due")
     with transaction():
-        debt = transactions.bill(subscriptions.get(sub), starts_at=NOW - timedelta(days=10), ends_at=END, by=system())
+        debt = bills.bill(subscriptions.get(sub), starts_at=NOW - timedelta(days=10), ends_at=END, by=system())
     before = visits.records()
     assert refusal(mighty.post(f"/subscriptions/{sub}/cancel")) == (400, "subscription_update_when_past_due")
     assert visits.records() == before

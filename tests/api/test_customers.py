@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from paddle_billing.Entities.Customer import Customer as SdkCustomer
+from paddle_billing.Notifications.Entities.Customer import Customer as SdkEventCustomer
 from sqlalchemy import select
 
 from portal.db import session, transaction
@@ -146,3 +148,91 @@ def test_an_unknown_customer_is_named(seller: App) -> None:
     for answer in (seller.get(f"/customers/ctm_{UNKNOWN}"), seller.patch(f"/customers/ctm_{UNKNOWN}", {"name": "x"})):
         assert refusal(answer) == (404, "not_found")
         assert f"ctm_{UNKNOWN}" in answer.json["error"]["detail"]
+
+
+def listed(seller: App, **query: str) -> list[str]:
+    answer = seller.get("/customers", query_string=query).json
+    ids = [each["id"] for each in answer["data"]]
+    assert answer["meta"]["pagination"]["estimated_total"] == len(ids)
+    return ids
+
+
+def test_a_list_shows_who_is_active_and_on_request_who_is_not(seller: App) -> None:
+    amelia, daniel = people.customer("Amelia Harper"), people.customer("Daniel Okoro")
+    gone = people.customer("Gone Away", status="archived")
+    assert listed(seller) == [daniel, amelia]
+    assert listed(seller, order_by="id[asc]") == [amelia, daniel]
+    assert listed(seller, status="archived") == [gone]
+    assert listed(seller, status="active,archived", id=f"{amelia},{gone}") == [gone, amelia]
+    assert listed(seller, id=gone) == []
+
+
+def test_an_address_is_found_as_a_whole_and_a_text_anywhere(seller: App) -> None:
+    amelia = people.customer("Amelia Harper", email="Amelia@Example.com")
+    daniel = people.customer("Daniel Okoro", email="daniel_100%@example.com")
+    assert listed(seller, email="AMELIA@example.com") == [amelia]
+    assert listed(seller, email="amelia@example.com,daniel_100%@example.com") == [daniel, amelia]
+    assert listed(seller, email="amelia@example") == []
+    for text in ("harper", "AMELIA", amelia[-8:], "amelia@"):
+        assert listed(seller, search=text) == [amelia], text
+    assert listed(seller, search="example.COM") == [daniel, amelia]
+    assert listed(seller, search="%") == listed(seller, search="_100") == [daniel]
+    assert listed(seller, search="' OR 1=1 --") == []
+
+
+def test_pages_go_to_the_last_and_the_count_can_be_skipped(seller: App) -> None:
+    everyone = [people.customer(f"Pilot {number}") for number in range(7)]
+    path, found = "/customers?per_page=3&search=pilot", []
+    for _ in range(3):
+        page = seller.get(path).json
+        found += [each["id"] for each in page["data"]]
+        path = page["meta"]["pagination"]["next"].removeprefix("http://localhost")
+    assert found == everyone[::-1]
+    assert (page["meta"]["pagination"]["has_more"], page["meta"]["pagination"]["estimated_total"]) == (False, 7)
+    skipped = seller.get("/customers?per_page=500", headers={"Skip-Count": "true"}).json["meta"]["pagination"]
+    assert (skipped["per_page"], skipped["estimated_total"]) == (200, 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("status=gone", "status"),
+        ("search=" + "x" * 101, "search"),
+        ("order_by=name[ASC]", "order_by"),
+        ("after=sub_x", "after"),
+        ("name=Amelia", "name"),
+        ("email=" + "x" * 321, "email"),
+    ],
+)
+def test_wrong_parameters_are_named(seller: App, query: str, field: str) -> None:
+    assert fields_of(seller.get(f"/customers?{query}")) == [field]
+
+
+def test_a_key_that_may_not_read_sees_no_list(app: Flask) -> None:
+    assert refusal(App(app, "customer.write").get("/customers")) == (403, "forbidden")
+    assert refusal(App(app, key={}).get("/customers")) == (403, "authentication_missing")
+
+
+def test_a_change_that_changes_nothing_is_recorded_nowhere(seller: App) -> None:
+    amelia = people.customer("Amelia Harper", email="amelia@example.com")
+    before = visits.records()
+    for body in ({}, {"name": "Amelia Harper", "email": "amelia@example.com"}, {"status": "active"}):
+        assert seller.patch(f"/customers/{amelia}", body).status_code == 200
+    assert visits.records() == before
+
+
+@pytest.mark.parametrize("status", ["active", "trialing", "past_due", "paused"])
+def test_a_customer_with_a_living_subscription_is_not_archived(seller: App, status: str) -> None:
+    amelia = people.customer("Amelia Harper")
+    people.subscription(amelia, status=status)
+    before = visits.records()
+    assert refusal(seller.patch(f"/customers/{amelia}", {"status": "archived"})) == (409, "conflict")
+    assert visits.records() == before
+
+
+def test_the_sdk_reads_customers_and_their_events(seller: App) -> None:
+    made = seller.post("/customers", {"email": "amelia@example.com", "custom_data": {"vip": True}}).json["data"]
+    assert SdkCustomer.from_dict(made).email == "amelia@example.com"
+    with transaction():
+        [event] = session().scalars(select(Event).where(Event.customer_id == made["id"]))
+    assert SdkEventCustomer.from_dict(event.data).id == made["id"]

@@ -6,14 +6,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from portal import ids
-from tests.browser_story import states_at_the_door
+from tests.browser_story import states_at_the_checkout, states_at_the_door
 from tests.browser_story.checks import PAGE_RULES, problems_of, problems_seen
 from tests.browser_story.running import RunningPortal
 from tests.browser_story.states import STATES
 from tests.browser_story.watching import Browsing, press
 
 pytestmark = pytest.mark.browser
-assert states_at_the_door  # its states are in STATES by now
+assert states_at_the_door
+assert states_at_the_checkout
 
 ONE = "/portal/subscriptions/[^/]+"
 PATHS = {
@@ -25,6 +26,8 @@ PATHS = {
     "keep": f"{ONE}/keep",
     "update payment": f"{ONE}/update-payment-method(/confirm)?",
     "sign in": "/portal/sign-in(/confirm)?",
+    "checkout": "/portal/checkout/[^/]+(/who)?",
+    "subscribe again": "/portal/checkout/[^/]+",
     "signed out": "/portal/signed-out",
     "mailbox": "/mailbox(/[^/]+)?",
 }

@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 
 from portal import ids
+from portal.api import operations
 from portal.db import session, transaction
-from portal.domain import customers, subscriptions, transactions
+from portal.domain import bills, customers, subscriptions
 from portal.domain.actors import system
 from tests import people
 from tests.conftest import NOW
@@ -27,7 +28,7 @@ def theirs(app: Flask) -> dict[str, str]:
     sub = visits.subscribed(daniel, **visits.ending())
     now = NOW
     with transaction():
-        paid = transactions.bill(
+        paid = bills.bill(
             subscriptions.get(sub), starts_at=now - timedelta(days=30), ends_at=now, by=system()
         ).id
         address = customers.Address(
@@ -140,13 +141,15 @@ def test_a_form_field_with_somebody_elses_id_changes_nothing_of_theirs(
 
 def test_every_key_of_the_api_route_with_an_unknown_id_is_a_404_that_names_it(app: Flask, theirs: Any) -> None:
     headers = people.key(everything=True)
+    examples = {(each.method, each.path): each.example for each in operations.ALL}
     checked = 0
     for rule in app.url_map.iter_rules():
         if not rule.endpoint.startswith("api.") or "<id>" not in rule.rule:
             continue
         path = rule.rule.replace("<id>", f"xyz_{UNKNOWN}").replace("<customer_id>", f"ctm_{UNKNOWN}")
         for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"}):
-            answer = app.test_client().open(path, method=method, headers=headers)
+            body = examples.get((method, rule.rule)) if method in ("POST", "PATCH") else None
+            answer = app.test_client().open(path, method=method, headers=headers, json=body or {})
             assert (answer.status_code, answer.is_json) == (404, True), f"{method} {path}"
             assert f"xyz_{UNKNOWN}" in answer.json["error"]["detail"]
             checked += 1

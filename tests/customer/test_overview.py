@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from portal.db import transaction
-from portal.domain import subscriptions, transactions
+from portal.domain import bills, subscriptions
 from portal.domain.actors import system
 from tests import people
 from tests.conftest import NOW
@@ -70,7 +70,7 @@ def test_the_latest_five_payments_are_shown(person: Person, app: Any) -> None:
     with transaction():
         for month in range(7):
             start = NOW - timedelta(days=30 * (8 - month))
-            transactions.bill(subscriptions.get(sub), starts_at=start, ends_at=start + timedelta(days=30), by=system())
+            bills.bill(subscriptions.get(sub), starts_at=start, ends_at=start + timedelta(days=30), by=system())
     visits.come_in(person, amelia)
     assert person.page.words.count("Invoice 2026-") == 5
     assert person.open(person.page.links["See all payments and invoices"]).words.count("Invoice 2026-") == 7

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from portal.db import transaction
-from portal.domain import subscriptions, transactions
+from portal.domain import bills, subscriptions
 from portal.domain.actors import system
 from tests import people
 from tests.conftest import NOW
@@ -19,7 +19,7 @@ def billed(sub: str, months_ago: int = 1, **changes: Any) -> str:
     """A payment of a subscription; gives its id."""
     start = NOW - timedelta(days=30 * months_ago)
     with transaction():
-        made = transactions.bill(
+        made = bills.bill(
             subscriptions.get(sub), starts_at=start, ends_at=start + timedelta(days=30), by=system()
         )
         for name, value in ({"status": "completed", "paid_at": NOW, "next_attempt_at": None} | changes).items():

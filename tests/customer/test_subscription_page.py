@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from portal.db import transaction
-from portal.domain import subscriptions, transactions
+from portal.domain import bills, subscriptions
 from portal.domain.actors import system
 from tests import people
 from tests.conftest import NOW
@@ -100,7 +100,7 @@ def test_what_happened_is_told_with_who_and_when(person: Person, app: Any, the_c
 def test_what_is_due_is_shown_with_its_amount(person: Person, app: Any) -> None:
     sub = visits.subscribed(status="past_due")
     with transaction():
-        transactions.bill(subscriptions.get(sub), starts_at=NOW - timedelta(days=10), ends_at=END, by=system())
+        bills.bill(subscriptions.get(sub), starts_at=NOW - timedelta(days=10), ends_at=END, by=system())
     shown = person.open(email_link("portal", customer_id=visits.owner(sub)))
     shown = person.open(f"/portal/subscriptions/{sub}")
     assert "Due now $300.00" in shown

@@ -56,7 +56,9 @@ def test_a_renewal_moves_the_period_charges_once_and_sends_a_receipt(sub: str, t
         "subscription.updated",
         "transaction.created",
         "transaction.billed",
+        "transaction.updated",
         "transaction.paid",
+        "transaction.updated",
         "transaction.completed",
     ]
     assert people.mails_of(sub) == ["renewed"]

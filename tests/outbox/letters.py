@@ -43,12 +43,28 @@ _FACTS: dict[str, dict[str, Any]] = {
         "debt_remains": False,
     },
     "payment_method_changed": {},
+    "subscribed": {
+        "transaction": "txn_01jcgfqad406rsfjcgq44g9djs",
+        "paid": 3000,
+        "paid_at": _THEN,
+        "trial_ends_at": None,
+    },
     "renewed": {"transaction": "txn_01jcgfqad406rsfjcgq44g9djs", "paid_at": _THEN},
     "payment_failed": {"status": "past_due", "owed": 3000, "refusal": "insufficient_funds", "retry_at": _LATER},
     "renewal_reminder": {},
     "paused": {"status": "paused", "next_billed_at": None, "resumes_at": None},
     "resumed": {},
     "end_date_missing": {"received_at": _THEN},
+}
+_PURCHASED: dict[str, Any] = {
+    "customer": "Amelia Harper",
+    "name": "Logbook",
+    "currency": "EUR",
+    "items": [{"name": "Logbook", "quantity": 1}],
+    "card": {"brand": "visa", "last4": "4242"},
+    "transaction": "txn_01jcgfqad406rsfjcgq44g9djs",
+    "paid": 4900,
+    "paid_at": _THEN,
 }
 _ACCESS: dict[str, dict[str, Any]] = {
     "sign_in": {
@@ -59,20 +75,35 @@ _ACCESS: dict[str, dict[str, Any]] = {
     },
     "fresh_link": {"page": "cancel", "subscription": SUBSCRIPTION},
 }
+_SELLER: dict[str, dict[str, Any]] = {
+    "endpoint_off": {
+        "setting": "ntfset_01jcgfqad406rsfjcgq44g9djv",
+        "description": "Our shop",
+        "because": "The endpoint answered 410 Gone.",
+        "since_at": _THEN,
+    },
+    "event_notification": {
+        "type": "subscription.canceled",
+        "entity": SUBSCRIPTION,
+        "happened_at": _THEN,
+        "json": {"event_type": "subscription.canceled", "data": {"id": SUBSCRIPTION, "canceled_at": _THEN, "x": "Ä"}},
+    },
+}
 
 
 def letter(kind: str, locale: str = "en", to: str = "amelia@example.com", **facts: Any) -> Mail:
     """A mail of a kind, not in any database; `facts` replace the usual ones."""
-    personal = kind not in ("sign_in", "end_date_missing")
+    personal = kind not in ("sign_in", "end_date_missing", *_SELLER)
+    impersonal = _ACCESS | _SELLER | {"purchased": _PURCHASED}
     return Mail(
         id="mail_01jcgfqad406rsfjcgq44g9dju",
         kind=kind,
         customer_id=CUSTOMER if personal else None,
-        subscription_id=None if kind in _ACCESS else SUBSCRIPTION,
+        subscription_id=None if kind in impersonal else SUBSCRIPTION,
         to_address=to,
         locale=locale,
         time_zone="Europe/Berlin",
-        facts=(_ACCESS[kind] if kind in _ACCESS else _ABOUT | _FACTS[kind]) | facts,
+        facts=(impersonal[kind] if kind in impersonal else _ABOUT | _FACTS[kind]) | facts,
         status="queued",
         attempts=0,
         run_at=WRITTEN,

@@ -20,11 +20,15 @@ CARRIES = {
     "renewed": {"subscription", "cancel"},
     "payment_failed": {"payment", "cancel"},
     "renewal_reminder": {"cancel"},
+    "subscribed": {"subscription", "cancel"},
+    "purchased": set(),
     "paused": {"cancel"},
     "resumed": {"cancel"},
     "sign_in": {"sign-in"},
     "fresh_link": {"cancel"},
     "end_date_missing": set(),
+    "endpoint_off": set(),
+    "event_notification": set(),
 }
 
 
@@ -170,6 +174,32 @@ def test_variants_say_what_happened():
     assert "within 10 minutes" in words(read(kind="sign_in")[1])
 
 
+def test_who_bought_reads_what_it_costs_from_when_on_and_how_to_cancel():
+    subject, text, _ = read(kind="subscribed")
+    assert subject == "Your subscription to AeroEdit Pro has begun"
+    for fact in ("€30.00 per month", "21 January 2027 at 11:38 CET", "Visa ending in 4242", "until you cancel"):
+        assert fact in words(text), fact
+    subject, text, _ = read(kind="subscribed", trial_ends_at="2027-01-21T10:38:57.979670Z", paid=0, status="trialing")
+    assert subject == "Your trial of AeroEdit Pro has begun"
+    assert "is free until 21 January 2027 at 11:38 CET" in words(text)
+    assert "Paid on" not in text
+    subject, text, _ = read(kind="purchased")
+    assert subject == "Receipt for Logbook: €49.00"
+    assert "nothing renews" in words(text)
+
+
+def test_an_event_is_told_in_words_and_as_the_json_that_a_webhook_carries():
+    subject, text, html = read(kind="event_notification")
+    assert subject == f"Event subscription.canceled: {SUBSCRIPTION}"
+    assert "21 December 2026 at 11:38 CET" in words(text)
+    for body in (text, unescape(html)):
+        assert '"canceled_at": "2026-12-21T10:38:57.979670Z"' in body
+        assert '"x": "\\u00c4"' in body, "ASCII: nothing can be hidden in it"
+    _, _, html = read(kind="event_notification", json={"a": "</pre><script>alert(1)</script>\u202e"})
+    assert "<script>alert" not in html
+    assert "\u202e" not in html
+
+
 HOSTILE = [
     "Eve\r\nBcc: victim@example.com\r\n\r\nhi",
     "{{ config }}{% for x in [] %}%(name)s %s {0}",
@@ -184,6 +214,7 @@ HOSTILE = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_hostile_names_are_shown_as_text(kind, name):
     facts = {} if kind in ("sign_in", "fresh_link") else {"name": name, "customer": name}
+    facts = {"endpoint_off": {"description": name}, "event_notification": {"entity": name}}.get(kind, facts)
     message = emails.compose(letter(kind, **facts))
     subject, text, html = parts(message)
     assert message["Bcc"] is None

@@ -1,0 +1,32 @@
+"""Businesses that customers buy for."""
+
+from typing import Any
+
+from portal import clock, ids
+from portal.db import session
+from portal.domain import changes, customers, events
+from portal.domain.actors import Actor
+from portal.domain.customers import Business
+
+
+def get(id: str, *, customer_id: str) -> Business:
+    """Inside a transaction its row is locked. Raises NotFound, alike for an unknown id and another customer's."""
+    return changes.find(Business, "business", id, customer_id=customer_id)
+
+
+def create(customer_id: str, fields: dict[str, Any], *, by: Actor) -> Business:
+    """`fields` are columns. Raises NotFound or EntityArchived for the customer."""
+    customers.refuse_unless_active(customer_id)
+    now = clock.now()
+    created = Business(
+        id=ids.new("biz"), customer_id=customer_id, status="active", created_at=now, updated_at=now, **fields
+    )
+    session().add(created)
+    session().flush()
+    events.record("business.created", created, by=by)
+    return created
+
+
+def update(business: Business, wanted: dict[str, Any], *, by: Actor) -> None:
+    """Changes the named fields; `contacts` as a whole."""
+    changes.record("business.updated", business, wanted, by=by)

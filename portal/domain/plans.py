@@ -1,0 +1,282 @@
+"""What a change of a subscription would do and cost, computed without changing anything.
+
+A change and its preview are planned here alike, on a mapped row or on a plain one.
+
+    prorated_…   what is added costs, what is removed gives credit, for the time left of the period
+    full_…       what is added costs its whole price, what is removed gives nothing
+    …_immediately, …_next_billing_period, do_not_bill    when that is billed
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from portal import clock, config
+from portal.domain import charges, plan_items, proration, shapes
+from portal.domain.actors import Actor
+from portal.domain.charges import Bill
+from portal.errors import (
+    BillingModeMissing,
+    BillingModeRefused,
+    BillingTooSoon,
+    ChangePending,
+    InvalidField,
+    NotActive,
+    Paused,
+    Trialing,
+)
+
+MODES = (
+    "prorated_immediately",
+    "prorated_next_billing_period",
+    "full_immediately",
+    "full_next_billing_period",
+    "do_not_bill",
+)
+PREVENT, APPLY = "prevent_change", "apply_change"
+NOW, NEXT = "immediately", "next_billing_period"
+_FARTHEST = timedelta(days=5 * 366)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an app asks for. `items` are (price id, quantity or None for what it is); `fields` are columns."""
+
+    items: list[tuple[str, int | None]] | None = None
+    next_billed_at: datetime | None = None
+    mode: str | None = None
+    on_payment_failure: str = PREVENT
+    fields: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the history tells of each of `fields`, if it changes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`change` is plain JSON (changing.take); `lines` are what it costs, and negative ones the credit it gives."""
+
+    change: dict[str, Any] = field(default_factory=dict)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    when: str | None = None
+    prevents: bool = True
+    origin: str = "subscription_update"
+    period: tuple[datetime | None, datetime | None] = (None, None)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.change
+
+    @property
+    def bill(self) -> Bill:
+        return charges.netted(self.lines)
+
+    @property
+    def bills_now(self) -> bool:
+        """Whether something is to pay at once; what gives more credit than it costs waits for the next bill."""
+        return self.when == NOW and self.bill.due > 0
+
+    @property
+    def touches_billing(self) -> bool:
+        return bool(self.lines) or "items" in self.change or "next_billed_at" in self.change
+
+
+def of_update(subscription: Any, wanted: Wanted, known: dict[str, Any], *, by: Actor) -> Plan:
+    """Plans a change; `known` has the prices that are asked for.
+
+    Raises AlreadyCanceled, PastDue, LockedForRenewal, Trialing, Paused, ChangePending, BillingModeMissing,
+    BillingModeRefused, BillingTooSoon, NoRecurringItem, InvalidField.
+    """
+    subscription.refuse_if_canceled()
+    subscription.refuse_apps(by)
+    fields = {name: value for name, value in wanted.fields.items() if getattr(subscription, name) != value}
+    _refuse_in_trial_or_pause(subscription, wanted, fields)
+    items, moves_to = plan_items.quantities(subscription, wanted.items, known), _new_date(subscription, wanted)
+    if items is None and moves_to is None and not fields:
+        return Plan()
+    if items is not None or moves_to is not None:
+        _refuse_mode(subscription, wanted, moves_to)
+    lines = _costs(subscription, wanted, items, known, moves_to)
+    return Plan(
+        change=_change(subscription, wanted, known, items=items, moves_to=moves_to, fields=fields),
+        lines=lines,
+        when=_when(wanted.mode),
+        prevents=wanted.on_payment_failure == PREVENT,
+        period=(clock.now(), moves_to or subscription.period_ends_at),
+    )
+
+
+def of_charge(
+    subscription: Any,
+    items: list[tuple[str, int]],
+    known: dict[str, Any],
+    *,
+    when: str,
+    on_payment_failure: str,
+    by: Actor,
+) -> Plan:
+    """Plans a one-time charge.
+
+    Raises AlreadyCanceled, PastDue, LockedForRenewal, NotActive, ChangePending, InvalidField.
+    """
+    subscription.refuse_if_canceled()
+    subscription.refuse_apps(by)
+    if subscription.status != "active":
+        raise NotActive(f"The subscription is {subscription.status}. Nothing was charged.")
+    if when == NEXT and subscription.scheduled_action:
+        raise ChangePending(f"A {subscription.scheduled_action} is scheduled, so there is no next bill to add it to.")
+    for n, (price_id, quantity) in enumerate(items):
+        price = plan_items.sellable(f"items.{n}.price_id", price_id, known, subscription)
+        plan_items.refuse_quantity(f"items.{n}.quantity", quantity, price)
+        if price.billing_interval is not None:
+            raise InvalidField(f"items.{n}.price_id", "is a recurring price; only one-time prices can be charged")
+    told = {
+        "action": "subscription_one_off_charge_applied",
+        "effective_from": when,
+        "items": [{"price": shapes.price(known[price_id]), "quantity": quantity} for price_id, quantity in items],
+        "on_payment_failure": on_payment_failure,
+        "transaction_id": None,
+    }
+    return Plan(
+        change={"transition": "charged", "history": [told]},
+        lines=[charges.line(known[price_id], quantity) for price_id, quantity in items],
+        when=when,
+        prevents=on_payment_failure == PREVENT,
+        origin="subscription_charge",
+    )
+
+
+def _new_date(subscription: Any, wanted: Wanted) -> datetime | None:
+    at = wanted.next_billed_at
+    if at is None or at == subscription.next_billed_at:
+        return None
+    if subscription.scheduled_action:
+        raise ChangePending(f"A {subscription.scheduled_action} is scheduled. Nothing was changed; remove it first.")
+    now = clock.now()
+    if at <= now + config.current().renewal_lock:
+        raise BillingTooSoon("The new billing date is too close. Nothing was changed.")
+    if at > now + _FARTHEST:
+        raise InvalidField("next_billed_at", "must be within five years")
+    return at
+
+
+def _refuse_in_trial_or_pause(subscription: Any, wanted: Wanted, fields: dict[str, Any]) -> None:
+    billed = wanted.mode not in (None, "do_not_bill")
+    if subscription.status == "trialing" and (fields or billed):
+        raise Trialing("In a trial only items and next_billed_at change, with do_not_bill. Nothing was changed.")
+    if subscription.status == "paused" and (fields or billed or wanted.next_billed_at):
+        raise Paused("While it is paused only items change, with do_not_bill. Nothing was changed.")
+
+
+def _refuse_mode(subscription: Any, wanted: Wanted, moves_to: datetime | None) -> None:
+    if wanted.mode is None:
+        raise BillingModeMissing("Send proration_billing_mode with a change of items or date. Nothing was changed.")
+    if subscription.scheduled_action and wanted.mode.endswith(NEXT):
+        raise BillingModeRefused(
+            f"A {subscription.scheduled_action} is scheduled, so there may be no next bill. Nothing was changed."
+        )
+    if moves_to is not None and wanted.mode.startswith("full_"):
+        raise InvalidField("proration_billing_mode", "a new billing date is prorated, or not billed")
+    if wanted.mode != "do_not_bill" and subscription.period_ends_at is None:
+        raise InvalidField("proration_billing_mode", "there is no current period to bill for: send do_not_bill")
+
+
+def _costs(
+    subscription: Any,
+    wanted: Wanted,
+    items: dict[str, int] | None,
+    known: dict[str, Any],
+    moves_to: datetime | None,
+) -> list[dict[str, Any]]:
+    """What a change costs (and, negative, gives back) by lines, before anything is billed."""
+    if (items is None and moves_to is None) or wanted.mode in (None, "do_not_bill"):
+        return []
+    starts_at, ends_at = subscription.period_starts_at, subscription.period_ends_at
+    share = proration.left(starts_at, ends_at, clock.now()) if _prorates(wanted) else None
+    lines = [
+        charges.line(price, abs(delta), share=share, credit=delta < 0)
+        for price, _, delta in _deltas(subscription, items, known)
+        if delta > 0 or share is not None
+    ]
+    if moves_to is not None:
+        longer = proration.moved(starts_at, ends_at, moves_to)
+        lines += [charges.line(price, count, share=longer) for price, count, _ in _all(subscription, items, known)]
+    return [each for each in lines if each["amount"]]
+
+
+def _prorates(wanted: Wanted) -> bool:
+    return wanted.mode is not None and wanted.mode.startswith("prorated_")
+
+
+def _all(subscription: Any, items: dict[str, int] | None, known: dict[str, Any]) -> list[tuple[Any, int, int]]:
+    """Recurring prices with the quantity they will have and what that is more than now."""
+    old = {item.price_id: item for item in subscription.items}
+    wanted = {each: item.quantity for each, item in old.items()} if items is None else items
+    return [
+        (old[each].price if each in old else known[each], count, count - (old[each].quantity if each in old else 0))
+        for each, count in {**dict.fromkeys(old, 0), **wanted}.items()
+        if each not in old or old[each].recurring
+    ]
+
+
+def _deltas(subscription: Any, items: dict[str, int] | None, known: dict[str, Any]) -> list[tuple[Any, int, int]]:
+    return [each for each in _all(subscription, items, known) if each[2]]
+
+
+def _change(
+    subscription: Any,
+    wanted: Wanted,
+    known: dict[str, Any],
+    *,
+    items: dict[str, int] | None,
+    moves_to: datetime | None,
+    fields: dict[str, Any],
+) -> dict[str, Any]:
+    """The change as plain JSON, with what the history tells of it."""
+    told = [wanted.told[name] for name in fields if name in wanted.told]
+    if items is not None:
+        told = [_told_item(wanted, *each) for each in _deltas(subscription, items, known)] + told
+    if moves_to is not None:
+        told.append(_told_date(subscription, wanted, moves_to))
+    change: dict[str, Any] = {"transition": _transition(items, moves_to, fields), "history": told, "fields": fields}
+    if items is not None:
+        change["items"] = [{"price_id": each, "quantity": quantity} for each, quantity in items.items()]
+    if moves_to is not None:
+        change["next_billed_at"] = shapes.text(moves_to)
+    return change
+
+
+def _transition(items: Any, moves_to: Any, fields: dict[str, Any]) -> str:
+    if items is not None:
+        return "items_changed"
+    if moves_to is not None:
+        return "billing_date_changed"
+    return "custom_data_changed" if set(fields) == {"custom_data"} else "details_changed"
+
+
+def _told_item(wanted: Wanted, price: Any, quantity: int, delta: int) -> dict[str, Any]:
+    verb = "added" if quantity == delta else "removed" if quantity == 0 else "quantity_updated"
+    return {
+        "action": f"subscription_item_{verb}",
+        "price": shapes.price(price),
+        "quantity": quantity or -delta,
+        "update_summary": {"quantity_delta": delta},
+        "proration_billing_mode": wanted.mode,
+        "on_payment_failure": wanted.on_payment_failure,
+        "transaction_id": None,
+    }
+
+
+def _told_date(subscription: Any, wanted: Wanted, moves_to: datetime) -> dict[str, Any]:
+    return {
+        "action": "subscription_billing_date_updated",
+        "next_billed_at": shapes.text(moves_to),
+        "current_billing_period": shapes.period(subscription.period_starts_at or clock.now(), moves_to),
+        "transaction_id": None,
+        "proration_billing_mode": wanted.mode,
+    }
+
+
+def _when(mode: str | None) -> str | None:
+    if mode in (None, "do_not_bill"):
+        return None
+    return NOW if mode.endswith(NOW) else NEXT

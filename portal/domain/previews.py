@@ -1,0 +1,105 @@
+"""What a subscription's next bills will be, and what a change would cost: computed as the bills themselves are."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from portal import clock
+from portal.domain import changing, charges, periods, shapes, transaction_entities
+from portal.domain.billing_entities import BillDetails, NextBill, UpdateSummary
+from portal.domain.charges import Bill
+from portal.domain.plans import Plan
+
+
+def next_transaction(subscription: Any, waiting: Sequence[dict[str, Any]] | None = None) -> NextBill | None:
+    """The next bill with all that waits for it; None if no further one is planned."""
+    if subscription.next_billed_at is None:
+        return None
+    starts_at = subscription.next_billed_at
+    ends_at = periods.following(
+        subscription.anchor_at, subscription.billing_interval, subscription.billing_frequency, starts_at
+    )
+    if waiting is None:
+        waiting = waiting_lines(subscription)
+    return _bill(charges.next_bill(subscription, waiting), subscription, starts_at, ends_at)
+
+
+def recurring_details(subscription: Any) -> BillDetails:
+    """What every period costs, without one-time charges and prorations."""
+    return _details(Bill(charges.recurring(subscription)), subscription.currency_code)
+
+
+def of(subscription: Any, plan: Plan) -> dict[str, Any]:
+    """A plain subscription as it would be after a plan, with its bills; it is changed, nothing in the database is."""
+    waiting, immediate = waiting_lines(subscription), None
+    if plan.bills_now:
+        immediate = _bill(plan.bill, subscription, plan.period[0] or clock.now(), _until(subscription, plan))
+    else:
+        waiting = [*waiting, *plan.lines]
+    if not plan.is_empty:
+        known = changing.prices(each["price_id"] for each in plan.change.get("items", ()))
+        changing.take(subscription, plan.change, known)
+    return {
+        "immediate_transaction": immediate,
+        "next_transaction": next_transaction(subscription, waiting),
+        "recurring_transaction_details": recurring_details(subscription),
+        "update_summary": _summary(plan, subscription.currency_code),
+    }
+
+
+def waiting_lines(subscription: Any) -> list[dict[str, Any]]:
+    """The lines that wait for the next bill."""
+    return [each.line for each in charges.waiting_of(subscription.id)]
+
+
+def _until(subscription: Any, plan: Plan) -> datetime:
+    return plan.period[1] or subscription.period_ends_at or clock.now()
+
+
+def _bill(bill: Bill, subscription: Any, starts_at: datetime, ends_at: datetime) -> NextBill:
+    return {
+        "billing_period": {"starts_at": shapes.text(starts_at), "ends_at": shapes.text(ends_at)},
+        "details": _details(bill, subscription.currency_code),
+        "adjustments": [],
+    }
+
+
+def _details(bill: Bill, currency: str) -> BillDetails:
+    totals, due = _totals(bill.amount), str(bill.due)
+    return {
+        "tax_rates_used": [{"tax_rate": "0", "totals": totals}],
+        "totals": {
+            **totals,
+            "grand_total": due,
+            "grand_total_tax": "0",
+            "credit": str(bill.credit),
+            "credit_to_balance": "0",
+            "balance": due,
+            "fee": None,
+            "earnings": None,
+            "currency_code": currency,
+        },
+        "line_items": [_line(each) for each in bill.lines],
+    }
+
+
+def _line(line: dict[str, Any]) -> Any:
+    """As a transaction tells of it, but without an id."""
+    return {name: value for name, value in shapes.line_item(line).items() if name != "id"}
+
+
+def _totals(amount: int) -> transaction_entities.Totals:
+    return {"subtotal": str(amount), "discount": "0", "tax": "0", "total": str(amount)}
+
+
+def _summary(plan: Plan, currency: str) -> UpdateSummary | None:
+    """What the change costs and gives back, and which of the two is more; None if nothing is billed for it."""
+    if plan.when is None or not plan.lines:
+        return None
+    bill = plan.bill
+    action: Any = "charge" if bill.due >= 0 else "credit"
+    return {
+        "credit": {"amount": str(-bill.credit), "currency_code": currency},
+        "charge": {"amount": str(bill.amount), "currency_code": currency},
+        "result": {"action": action, "amount": str(abs(bill.due)), "currency_code": currency},
+    }
