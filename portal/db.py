@@ -183,9 +183,10 @@ def upsert(table: Any) -> Any:
 
 
 def wake_workers() -> None:
-    """Tells listening workers, at commit, that there is something to send (PostgreSQL only)."""
-    if is_postgresql():
+    """Tells listening workers, at commit, that there is something to send (PostgreSQL only); once a transaction."""
+    if is_postgresql() and not session().info.get("workers_woken"):
         session().execute(text("NOTIFY portal_work"))
+        session().info["workers_woken"] = in_transaction()
 
 
 def _note_rest(_connection: Any, record: Any) -> None:

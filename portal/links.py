@@ -1,5 +1,6 @@
 """Addresses of the customer's pages, built from the configured base URL only, never from a request's Host."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from portal import clock, config, ids, tokens
@@ -54,7 +55,17 @@ def page_url(
     """A direct link for one customer to one page, by default with the lifetime of links in mails."""
     issued_at = issued_at or clock.now()
     expires_at = issued_at + (lifetime or config.current().email_link_lifetime)
-    return _with_token(page, subscription_id, tokens.DIRECT, customer_id, expires_at=expires_at, issued_at=issued_at)
+    return direct(expires_at=expires_at, issued_at=issued_at)(page, customer_id, subscription_id)
+
+
+def direct(*, expires_at: datetime, issued_at: datetime) -> Callable[[str, str, str | None], str]:
+    """Makes direct links of the same instants, each for (page, customer, subscription)."""
+    issue = tokens.issuer(tokens.DIRECT, expires_at=expires_at, issued_at=issued_at)
+
+    def link(page: str, customer_id: str, subscription_id: str | None) -> str:
+        return f"{plain_url(page, subscription_id)}?token={issue(customer_id, page, subscription_id)}"
+
+    return link
 
 
 def sign_in_url(request_id: str, *, expires_at: datetime, issued_at: datetime) -> str:

@@ -10,6 +10,7 @@ Errors: Forged (never ours, or altered in a single bit) and Expired (ours, authe
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -80,19 +81,13 @@ class _Signer(TimestampSigner):
             self._derived[secret_key] = super().derive_key(secret_key)
         return self._derived[secret_key]
 
-    def sign_at(self, line: str, issued_at: datetime) -> str:
-        """What `sign` does, for an instant of issue other than now: a mail sent again carries the very same link.
+    def signed(self, dated: str) -> str:
+        """What `sign` does, once the instant of issue stands in the line: a mail sent again carries the same link.
 
-        In one call, without the objects the library makes for each: a list of subscriptions is signed 600 times.
+        In one call, without the objects the library makes for each: a list of subscriptions has 600 signatures.
         """
-        dated = f"{line}.{_stamp(int(issued_at.timestamp()))}"
         signature = hmac.digest(self.derive_key(self.secret_key), dated.encode(), "sha256")
         return f"{dated}.{base64_encode(signature).decode()}"
-
-
-@lru_cache(maxsize=64)
-def _stamp(seconds: int) -> str:
-    return base64_encode(int_to_bytes(seconds)).decode()
 
 
 @lru_cache(maxsize=16)
@@ -110,10 +105,20 @@ def issue(
     issued_at: datetime | None = None,
 ) -> str:
     """A token for one page. The same arguments and the same `issued_at` give the same token."""
+    return issuer(purpose, expires_at=expires_at, issued_at=issued_at or clock.now())(origin, page, subscription)
+
+
+def issuer(purpose: str, *, expires_at: datetime, issued_at: datetime) -> Callable[[str, str, str | None], str]:
+    """Issues tokens of the same instants, each for (origin, page, subscription)."""
     signer = _signer(purpose, config.current().secret_keys)
     expiry = _base36(int(expires_at.timestamp()))
-    line = f"{_bare(origin)}.{_bare(subscription or '')}.{page}.{expiry}"
-    return _PREFIX + signer.sign_at(line, issued_at or clock.now())
+    stamp = base64_encode(int_to_bytes(int(issued_at.timestamp()))).decode()
+
+    def issue(origin: str, page: str, subscription: str | None) -> str:
+        line = f"{_bare(origin)}.{_bare(subscription or '')}.{page}.{expiry}.{stamp}"
+        return _PREFIX + signer.signed(line)
+
+    return issue
 
 
 def read(token: str, *purposes: str) -> Claims:
@@ -157,7 +162,6 @@ def _bare(prefixed_id: str) -> str:
     return prefixed_id.rpartition("_")[2]
 
 
-@lru_cache(maxsize=64)
 def _base36(number: int) -> str:
     digits = ""
     while number:

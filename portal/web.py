@@ -15,6 +15,7 @@ from portal.errors import InvalidRequest, Refusal, refusal_for
 
 log = logging.getLogger("portal.web")
 MOST_BYTES = 1_000_000
+_MOST_DISCARDED = 16 * MOST_BYTES
 _PAGES = ("/portal/", "/console/", "/mailbox/")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -95,6 +96,8 @@ def answer(error: Exception) -> Response:
         )
         refusal.type = "api_error"
     g.refusal = refusal
+    if refusal.status == 413:
+        _discard_body()
     response = _page(refusal) if is_page() else _problem(refusal)
     response.headers.extend(getattr(refusal, "headers", {}))
     if refusal.retry_after:
@@ -102,6 +105,13 @@ def answer(error: Exception) -> Response:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
+
+
+def _discard_body() -> None:
+    """Takes what is still being sent: a client that is cut off in the middle never reads why (the Node SDK's fetch)."""
+    stream, left = request.environ["wsgi.input"], min(request.content_length or 0, _MOST_DISCARDED)
+    while left > 0 and (part := stream.read(min(left, 65_536))):
+        left -= len(part)
 
 
 def is_page() -> bool:

@@ -104,8 +104,8 @@ def _with_whole_numbers(raw: bytes, wrong: ValidationError) -> bytes:
         if isinstance(number, float) and number.is_integer() and abs(number) <= _LARGEST:
             with suppress(KeyError, IndexError, TypeError):
                 *way, name = each["loc"]
-                holder = reduce(getitem, way, body)  # type: ignore[arg-type]
-                holder[name] = int(number)  # type: ignore[index]
+                holder = reduce(getitem, way, body)
+                holder[name] = int(number)
     return orjson.dumps(body)
 
 
@@ -195,7 +195,7 @@ def invalid_fields(wrong: ValidationError, value: Any) -> InvalidRequest:
 
 def _place(loc: tuple[int | str, ...], value: Any) -> str:
     """`items.0.price_id`, without the names that pydantic gives to the kinds of a union; `value` is what was sent."""
-    parts = []
+    parts: list[int | str] = []
     for part in loc:
         if isinstance(value, list) and isinstance(part, int):
             parts.append(part)

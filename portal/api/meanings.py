@@ -14,7 +14,7 @@ TAGS: dict[str, str] = {
     "notification-settings": "Where events are sent: your webhook endpoints and email addresses.",
     "notifications": "Each event on its way to each destination, with every attempt.",
 }
-PARENTS = {"event-types": "events", "simulations": "notifications"}
+PARENTS = {"event-types": "events"}
 """Paths that are told of under another name."""
 
 _FIELDS: dict[str, str] = {

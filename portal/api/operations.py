@@ -20,6 +20,16 @@ from portal.db import transaction
 from portal.errors import Refusal
 
 ALL: list["Operation"] = []
+_INCLUDED = {
+    "product": "product.read",
+    "prices": "price.read",
+    "customer": "customer.read",
+    "address": "address.read",
+    "business": "business.read",
+    "next_transaction": "transaction.read",
+    "recurring_transaction_details": "transaction.read",
+}
+"""What `include` adds to an answer, with the permission to read it."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,9 @@ def _answer(it: Operation, path_ids: dict[str, str]) -> Response:
     arguments: dict[str, Any] = dict(path_ids)
     if it.query is not None:
         query = bodies.read_query(it.query)
+        for part in getattr(query, "include", ()):
+            if part in _INCLUDED:
+                access.require(_INCLUDED[part])
         if it.query is not bodies.Query:
             arguments["query"] = query
     if it.takes is not None:

@@ -85,13 +85,23 @@ def _operations() -> list[tuple[str, str, dict[str, Any]]]:
 @lru_cache
 def _page(resource: str) -> dict[str, Any]:
     fields = reference_fields.Fields(openapi.document(), _homes())
+    told = [_told(path, method, each, fields) for path, method, each in _operations() if each["tags"][0] == resource]
+    _show_each_answer_once(told)
     return {
         **_resources()[resource],
-        "operations": [
-            _told(path, method, each, fields) for path, method, each in _operations() if each["tags"][0] == resource
-        ],
+        "operations": told,
         "entities": [fields.entity(name) for name, home in _homes().items() if home == resource],
     }
+
+
+def _show_each_answer_once(told: list[dict[str, Any]]) -> None:
+    """Most changes of a subscription are answered alike; the page would be mostly that."""
+    shown = set()
+    for each in told:
+        kind = (each["gives"]["title"] if each["gives"] else each["id"], each["is_list"])
+        if kind in shown:
+            each["json"] = None
+        shown.add(kind)
 
 
 @lru_cache

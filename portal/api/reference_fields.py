@@ -1,5 +1,6 @@
 """The tables of the reference: fields of entities and bodies, from their JSON schemas."""
 
+import json
 from typing import Any
 
 Schema = dict[str, Any]
@@ -19,6 +20,7 @@ _FORMATS = {
     "uuid": "UUID",
 }
 _DEEPEST = 5
+_MOST_VALUES = 40
 
 
 def given(operation: Schema) -> str | None:
@@ -94,6 +96,8 @@ class Fields:
         """The object whose fields follow in the same table, if it has no page of its own."""
         schema = _without_null(schema)
         suffix = ""
+        if schema.get("maxItems") == 0:
+            return None, ""
         if schema.get("type") == "array":
             schema, suffix = _without_null(schema.get("items", {})), "[]"
         name = schema.get("$ref", "").rpartition("/")[2]
@@ -108,6 +112,10 @@ class Fields:
         target = bare.get("items", {}) if bare.get("type") == "array" else bare
         entity = _without_null(target).get("$ref", "").rpartition("/")[2]
         shown = self._resolved(bare)
+        values = _values(shown) or _values(self._resolved(_without_null(shown.get("items", {}))))
+        limits = _limits(shown)
+        if len(values) > _MOST_VALUES:
+            values, limits = [], [f"one of {len(values)} values, see the OpenAPI document", *limits]
         return {
             "name": name,
             "type": self._type(bare),
@@ -115,8 +123,8 @@ class Fields:
             "required": required,
             "nullable": nullable,
             "meaning": schema.get("description") or "",
-            "values": _values(shown) or _values(self._resolved(_without_null(shown.get("items", {})))),
-            "limits": _limits(shown),
+            "values": [each if isinstance(each, str) else json.dumps(each) for each in values],
+            "limits": limits,
         }
 
     def _type(self, schema: Schema) -> str:
@@ -170,11 +178,12 @@ def _limits(schema: Schema) -> list[str]:
             else f"up to {high:,}"
         )
     if schema.get("maxItems") is not None:
-        found.append(f"up to {schema['maxItems']}")
+        found.append(f"up to {schema['maxItems']}" if schema["maxItems"] else "empty")
     if schema.get("minItems"):
         found.append(f"at least {schema['minItems']}")
     if schema.get("default") not in (None, "", []):
-        found.append(f"default `{schema['default']}`")
+        default = schema["default"]
+        found.append(f"default `{default if isinstance(default, str) else json.dumps(default)}`")
     return found
 
 

@@ -126,7 +126,7 @@ def update_subscription(id: str, body: Update) -> entities.ManagedSubscription:
 @operation(
     "PATCH",
     "/subscriptions/<id>/preview",
-    permission="subscription.write",
+    permission="subscription.read",
     takes=Update,
     gives=billing_entities.SubscriptionPreview,
     refuses=_REFUSES,
@@ -173,7 +173,7 @@ def create_subscription_charge(id: str, body: Charge) -> entities.ManagedSubscri
 @operation(
     "POST",
     "/subscriptions/<id>/charge/preview",
-    permission="subscription.write",
+    permission="subscription.read",
     takes=Charge,
     gives=billing_entities.SubscriptionPreview,
     refuses=(*REFUSES_CHANGES, "subscription_locked_pending_changes", "subscription_not_active"),

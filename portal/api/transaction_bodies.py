@@ -139,12 +139,19 @@ def _approved(url: str | None) -> str | None:
     if url is None:
         return None
     settings = config.current()
-    parts = urlsplit(url)
     origins = {origin.rstrip("/") for origin in settings.return_origins} | {settings.base_url}
-    clean = re.fullmatch(r"[!-~]+", url) is not None and "\\" not in url and "@" not in parts.netloc
-    if not clean or f"{parts.scheme}://{parts.netloc}" not in origins:
+    clean = re.fullmatch(r"[!-~]+", url) is not None and "\\" not in url
+    if not clean or _origin(url) not in origins:
         raise TransactionRefusal(
             "transaction_checkout_url_domain_is_not_approved",
             "checkout.url is not on an origin that PORTAL_RETURN_ORIGINS lists. Nothing was changed.",
         )
     return url
+
+
+def _origin(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{parts.netloc}"

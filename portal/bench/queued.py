@@ -40,7 +40,7 @@ def happen(count: int) -> None:
     """Records so many events in one transaction, of as many subscriptions as there are."""
     with transaction():
         found = snapshots.whole(select(Subscription).order_by(Subscription.id).limit(min(count, _MOST_SUBSCRIPTIONS)))
-        changes = [(_TYPE, found[n % len(found)], None, clock.now()) for n in range(count)]
+        changes = [(_TYPE, found[n % len(found)], None) for n in range(count)]
         events.record_all(changes, by=system())
 
 

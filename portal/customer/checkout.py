@@ -22,6 +22,8 @@ from portal.web import content_security_policy
 
 _ATTEMPTS_AN_HOUR = 30
 """Cards tried on one checkout: enough for who mistypes, too few for who tries out stolen numbers."""
+_NAMES_AN_HOUR = 30
+"""Buyers named on one checkout: each address that is new makes a customer."""
 
 
 @bp.get("/checkout/<id>")
@@ -40,7 +42,7 @@ def checkout(bought: Transaction) -> Any:
 @visited
 def checkout_who(bought: Transaction) -> Any:
     """To correct what was said before."""
-    if not _asks_who(bought) and bought.identified_at is None:
+    if not _may_say_who(bought):
         return _back(bought)
     return _page(bought, asking=True)
 
@@ -48,13 +50,14 @@ def checkout_who(bought: Transaction) -> Any:
 @bp.post("/checkout/<id>/who")
 @visited
 def checkout_who_submit(bought: Transaction) -> Any:
-    if bought.status not in UNBILLED:
+    if bought.status not in UNBILLED or not bought.is_automatic or not _may_say_who(bought):
         return _back(bought)
     asks_email = _asks_email(bought)
     said = {name: request.form.get(name, "").strip()[:254] for name in ("email", "country", "postal_code")}
     wrong = _wrong(said, asks_email)
     if wrong:
         return _page(bought, asking=True, wrong=wrong, said=said, status=400)
+    limits.take(f"checkout-who:{bought.id}", per_hour=_NAMES_AN_HOUR)
     with suppress(TransactionRefusal), transaction():  # paid or called off meanwhile: the page says so
         purchases.identify(
             transactions.get(bought.id),
@@ -146,6 +149,11 @@ def _asks_email(bought: Transaction) -> bool:
 
 def _asks_who(bought: Transaction) -> bool:
     return bought.customer_id is None or bought.address_id is None
+
+
+def _may_say_who(bought: Transaction) -> bool:
+    """Whether who has the link says who buys and from where; what the seller has said is not theirs to change."""
+    return _asks_who(bought) or bought.identified_at is not None
 
 
 def _page(

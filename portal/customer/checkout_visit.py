@@ -18,7 +18,7 @@ from portal.domain import transactions
 from portal.domain.actors import Actor
 from portal.domain.browser_sessions import PORTAL
 from portal.domain.customers import Customer
-from portal.domain.transactions import Transaction
+from portal.domain.transactions import UNBILLED, Transaction
 from portal.errors import InvalidRequest, NotFound
 
 _BOUGHT = ("api", "web")
@@ -79,10 +79,16 @@ def _read(token: str, purpose: str, id: str) -> Transaction:
     if claims.origin != id:
         raise tokens.Forged
     bought = transactions.get(id)
-    customer = session().get(Customer, bought.customer_id) if bought.customer_id else None
-    if customer and customer.links_valid_from and claims.issued_at <= customer.links_valid_from:
-        raise tokens.Expired(claims)
+    if not _only_typed(bought):
+        customer = session().get(Customer, bought.customer_id) if bought.customer_id else None
+        if customer and customer.links_valid_from and claims.issued_at <= customer.links_valid_from:
+            raise tokens.Expired(claims)
     return bought
+
+
+def _only_typed(bought: Transaction) -> bool:
+    """Whether its customer is an address that somebody typed here: who that is must not show in any answer."""
+    return bought.identified_at is not None and bought.status in UNBILLED
 
 
 def _give_cookie(response: Response, bought: Transaction) -> Response:

@@ -79,7 +79,7 @@ def _payable(id: str) -> Subscription:
 def _pay_and_store(id: str, card: Card) -> Response:
     """Collects what is owed, oldest first, then stores the card. Raises CardRefused: then nothing is stored."""
     actor = current_user.acting(PAY, id)
-    owed = [each.id for each in transactions.open_of(id)]
+    owed = [each.id for each in transactions.to_collect_of(id)]
     for debt in owed:
         refusal = renewal.collect_with(card.reference, debt, gateways.current(), by=actor)
         if refusal is not None:
@@ -98,7 +98,7 @@ def _form(subscription: Subscription, refused: CardRefused | PaymentUnderWay | N
         "customer/update_payment_method.html",
         subscription=subscription,
         form=form,
-        owed=transactions.open_of(subscription.id),
+        owed=transactions.to_collect_of(subscription.id),
         error=refused.reason if isinstance(refused, CardRefused) else None,
         under_way=isinstance(refused, PaymentUnderWay),
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import charges, events
+from portal.domain import charges, events, mails
 from portal.domain.actors import Actor
 from portal.domain.charges import Bill
 from portal.domain.counters import next_invoice_number
@@ -28,6 +28,13 @@ def bill(subscription: Any, *, starts_at: datetime, ends_at: datetime, by: Actor
     charges.settle(waiting, made.id, whole.credit)
     _record(made, by=by)
     return made
+
+
+def tell(subscription: Any, billed: Transaction, **facts: Any) -> None:
+    """Mails the invoice of what is collected manually; a card's payment is told of when it is made."""
+    if not subscription.is_automatic:
+        told = {"transaction": billed.id, "amount": billed.due, "paid_at": None}
+        mails.tell("renewed", subscription, key=f"billed:{billed.id}", **told, **facts)
 
 
 def bill_now(

@@ -192,7 +192,7 @@ def _tell(
     """Records and mails that subscriptions have ended; two statements, however many."""
     events.record_all(
         (
-            (type, subscription, transition, subscription.canceled_at)
+            (type, subscription, transition)
             for subscription in ended
             for type, transition in (("subscription.updated", None), ("subscription.canceled", "subscription_ended"))
         ),

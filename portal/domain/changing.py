@@ -20,7 +20,7 @@ from sqlalchemy.orm import joinedload
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import bills, charges, events, mails, shapes, transactions
+from portal.domain import bills, charges, events, shapes, transactions
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.plans import Plan
@@ -41,11 +41,11 @@ def prices(price_ids: Iterable[str]) -> dict[str, Price]:
 def make(subscription: Subscription, plan: Plan, *, by: Actor) -> Attempt | None:
     """Makes a planned change, under the subscription's lock; or gives the attempt that must be paid for it first.
 
-    Raises Outstanding while a bill is open, NoPaymentMethod.
+    Raises Outstanding while there is a bill to collect, NoPaymentMethod.
     """
     if plan.is_empty:
         return None
-    if plan.touches_billing and transactions.open_of(subscription.id):
+    if plan.touches_billing and transactions.to_collect_of(subscription.id):
         raise Outstanding("The subscription has a transaction that is not paid. Nothing was changed.")
     if not plan.bills_now:
         charges.add(subscription.id, plan.lines)
@@ -68,9 +68,7 @@ def make(subscription: Subscription, plan: Plan, *, by: Actor) -> Attempt | None
     if waits:
         return transactions.claim(transaction_id, subscription.payment_method)
     _change(subscription, change, by=by)
-    if not subscription.is_automatic:
-        told = {"transaction": billed.id, "amount": billed.due, "paid_at": None, "changed": True}
-        mails.tell("renewed", subscription, key=f"billed:{billed.id}", **told)
+    bills.tell(subscription, billed, changed=True)
     return None
 
 

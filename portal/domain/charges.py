@@ -17,6 +17,8 @@ from portal.db import Base, session
 from portal.domain import shapes
 from portal.domain.proration import Share
 
+MOST = 2**53
+"""What all lines of a bill may come to, in minor units: what every reader of JSON can read exactly."""
 _WAITING = text("settled_at IS NULL")
 
 

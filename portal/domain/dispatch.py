@@ -1,10 +1,14 @@
-"""Makes of each event that nobody has seen to yet one notification for every destination that asked for its type."""
+"""Makes of each event that nobody has seen to yet one notification for every destination that asked for its type.
+
+A destination hears of what happens from its creation on.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import insert, not_, select, update
 
+from portal import ids
 from portal.db import connection, session, table
 from portal.domain import mails, notifications
 from portal.domain.events import Event
@@ -27,7 +31,13 @@ def carry_out(limit: int) -> int:
     if not events:
         return 0
     hearing = _hearing()
-    wanted = [(setting, id) for id, type in events for setting in hearing if type in setting.subscribed_events]
+    since = {setting.id: ids.earliest("evt", setting.created_at) for setting in hearing}
+    wanted = [
+        (setting, id)
+        for id, type in events
+        for setting in hearing
+        if type in setting.subscribed_events and id >= since[setting.id]
+    ]
     rows = [notifications.row(setting, event_id) for setting, event_id in wanted]
     if rows:
         connection().execute(insert(table(Notification)), rows)
@@ -47,8 +57,8 @@ def _hearing() -> Sequence[NotificationSetting]:
 
 
 def _send(by_mail: list[tuple[str, dict[str, Any]]]) -> None:
-    ids = {row["event_id"] for _, row in by_mail}
-    known = {event.id: event for event in session().scalars(select(Event).where(Event.id.in_(ids)))}
+    told = {row["event_id"] for _, row in by_mail}
+    known = {event.id: event for event in session().scalars(select(Event).where(Event.id.in_(told)))}
     mails.send_events([(to, row["id"], known[row["event_id"]]) for to, row in by_mail])
 
 

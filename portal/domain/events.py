@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import JSON, Index, insert, select, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal import clock, ids
+from portal import clock, db, ids
 from portal.db import Base, connection, session, table
 from portal.domain import shapes
 from portal.domain.actors import Actor
@@ -76,28 +76,28 @@ def record(
     *,
     by: Actor,
     transition: str | None = None,
-    occurred_at: datetime | None = None,
     beside: dict[str, Any] | None = None,
     **facts: Any,
 ) -> None:
-    """Remembers one change; `occurred_at` is given where a change counts from an earlier instant.
+    """Remembers one change, as of now: an instant that it counts from stands in the entity (`canceled_at`).
 
+    So whoever goes by (occurred_at, id) goes by the order in which things were done, also after a late worker.
     `beside` is what the event's data has beside the entity; `facts` are what the history tells of the transition,
     as plain values.
     """
-    changed = (type, subject, transition, occurred_at or clock.now())
-    record_all((changed,), by=by, facts=facts or None, beside=beside or {})
+    record_all(((type, subject, transition),), by=by, facts=facts or None, beside=beside or {})
 
 
 def record_all(
-    changes: Iterable[tuple[str, Any, str | None, datetime]],
+    changes: Iterable[tuple[str, Any, str | None]],
     *,
     by: Actor,
     facts: dict[str, Any] | None = None,
     beside: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Remembers many changes with one statement: (type, subject, transition, occurred_at) each."""
+    """Remembers many changes of one moment with one statement: (type, subject, transition) each."""
     who = {
+        "occurred_at": clock.now(),
         "actor_kind": by.kind,
         "actor_id": by.id,
         "actor_name": by.name,
@@ -110,7 +110,6 @@ def record_all(
         {
             "id": ids.new("evt"),
             "type": type,
-            "occurred_at": occurred_at,
             "subject_id": subject.id,
             "customer_id": subject.id if type.startswith("customer.") else getattr(subject, "customer_id", None),
             "subscription_id": subject.id
@@ -122,10 +121,11 @@ def record_all(
             "dispatched": False,
             **who,
         }
-        for type, subject, transition, occurred_at in changes
+        for type, subject, transition in changes
     ]
     if rows:
         connection().execute(_INSERT, rows)
+        db.wake_workers()
 
 
 def history(subscription_id: str) -> Sequence[Event]:

@@ -14,15 +14,12 @@ from sqlalchemy.orm import joinedload
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import customers, events, shapes, transactions
+from portal.domain import charges, customers, events, shapes, transactions
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.customers import Address, Business
 from portal.domain.transactions import METHOD_CHANGE, UNBILLED, Transaction
 from portal.errors import Changed, EntityArchived, NotFound, TransactionRefusal
-
-_MOST = 2**53
-"""In minor units: what every reader of JSON can read exactly."""
 
 Items = Sequence[tuple[str, int]]
 """Price and quantity of each."""
@@ -138,9 +135,9 @@ def lines_of(items: Items, currency_code: str | None = None) -> list[dict[str, A
     for price_id, quantity in items:
         _refuse_unsold(prices.get(price_id), price_id, quantity)
     _refuse_mixed([prices[each] for each in wanted], currency_code)
-    if sum(prices[price_id].amount * quantity for price_id, quantity in items) > _MOST:
+    if sum(prices[price_id].amount * quantity for price_id, quantity in items) > charges.MOST:
         raise TransactionRefusal(
-            "transaction_item_quantity_out_of_range", f"All items may cost {_MOST} at most. Nothing was changed."
+            "transaction_item_quantity_out_of_range", f"All items may cost {charges.MOST} at most. Nothing was changed."
         )
     return [line(prices[price_id], quantity) for price_id, quantity in items]
 

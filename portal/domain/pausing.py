@@ -184,8 +184,8 @@ def _pause(
     if resume_at is not None:
         subscription.schedule(RESUME, at=resume_at, by=by)
     told = [history.paused(effective_from), *([history.scheduled(subscription)] if resume_at else [])]
-    events.record("subscription.updated", subscription, by=by, occurred_at=at)
-    events.record("subscription.paused", subscription, by=by, transition="paused", occurred_at=at, history=told)
+    paused = (("subscription.updated", subscription, None), ("subscription.paused", subscription, "paused"))
+    events.record_all(paused, by=by, facts={"history": told})
     mails.tell("paused", subscription, key=f"paused:{subscription.id}:{at:%Y%m%d%H%M%S}", resumes_at=resume_at)
 
 
@@ -199,7 +199,7 @@ def _keep_period(subscription: Subscription, at: datetime) -> None:
 def _resume(subscription: Subscription, *, at: datetime, on_resume: str | None, by: Actor) -> None:
     """A new period begins, billed in full, and months count from here; or what was left of the old one goes on."""
     starts_at, ends_at = subscription.kept_period_starts_at, subscription.kept_period_ends_at
-    continues = on_resume == SAME_PERIOD and ends_at is not None and ends_at > clock.now()
+    continues = on_resume == SAME_PERIOD and ends_at is not None and ends_at > at
     if not continues:
         starts_at, subscription.anchor_at = at, at
         ends_at = periods.nth(at, subscription.billing_interval, subscription.billing_frequency, 1)
@@ -214,10 +214,10 @@ def _resume(subscription: Subscription, *, at: datetime, on_resume: str | None, 
     told = [history.resumed(SAME_PERIOD if continues else NEW_PERIOD)]
     events.record("subscription.updated", subscription, by=by)
     events.record("subscription.resumed", subscription, by=by, transition="resumed", history=told)
-    if not continues and ends_at is not None:
-        bills.bill(subscription, starts_at=at, ends_at=ends_at, by=by)
     key = f"resumed:{subscription.id}:{at:%Y%m%d%H%M%S}"
     mails.tell("resumed", subscription, key=key, continues=continues)
+    if not continues and ends_at is not None:
+        bills.tell(subscription, bills.bill(subscription, starts_at=at, ends_at=ends_at, by=by))
 
 
 def _move_resumption(subscription: Subscription, at: datetime, on_resume: str | None, *, by: Actor) -> None:

@@ -95,6 +95,7 @@ def of_update(subscription: Any, wanted: Wanted, known: dict[str, Any], *, by: A
         return Plan()
     if items is not None or moves_to is not None:
         _refuse_mode(subscription, wanted, moves_to)
+    _refuse_endless([(price, count) for price, count, _ in _all(subscription, items, known)])
     lines = _costs(subscription, wanted, items, known, moves_to)
     return Plan(
         change=_change(subscription, wanted, known, items=items, moves_to=moves_to, fields=fields),
@@ -129,6 +130,7 @@ def of_charge(
         plan_items.refuse_quantity(f"items.{n}.quantity", quantity, price)
         if price.billing_interval is not None:
             raise InvalidField(f"items.{n}.price_id", "is a recurring price; only one-time prices can be charged")
+    _refuse_endless([(known[price_id], quantity) for price_id, quantity in items])
     told = {
         "action": "subscription_one_off_charge_applied",
         "effective_from": when,
@@ -178,6 +180,12 @@ def _refuse_mode(subscription: Any, wanted: Wanted, moves_to: datetime | None) -
         raise InvalidField("proration_billing_mode", "a new billing date is prorated, or not billed")
     if wanted.mode != "do_not_bill" and subscription.period_ends_at is None:
         raise InvalidField("proration_billing_mode", "there is no current period to bill for: send do_not_bill")
+
+
+def _refuse_endless(items: list[tuple[Any, int]]) -> None:
+    """A sum that no database column holds would stop the worker at the next bill. Raises InvalidField."""
+    if sum(price.amount * quantity for price, quantity in items) > charges.MOST:
+        raise InvalidField("items", f"may cost {charges.MOST} together at most")
 
 
 def _costs(

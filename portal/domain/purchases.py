@@ -8,7 +8,6 @@ Whoever dies in between leaves the attempt behind; the worker repeats it with it
 repeated key with its first answer. So there is one charge, one subscription and one mail.
 """
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -19,6 +18,7 @@ from portal import clock, ids
 from portal.db import session, transaction
 from portal.domain import (
     beginnings,
+    bills,
     customers,
     events,
     mails,
@@ -32,7 +32,7 @@ from portal.domain.customers import Address, Customer
 from portal.domain.payment_methods import Card, PaymentMethod
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import UNBILLED, Attempt, Transaction
-from portal.errors import Changed, PaymentUnderWay, TransactionRefusal
+from portal.errors import Changed, TransactionRefusal
 from portal.gateways import Gateway
 
 
@@ -73,15 +73,17 @@ def pay(transaction_id: str, card: Card | PaymentMethod, gateway: Gateway, *, by
 
 def recover(transaction_id: str, gateway: Gateway) -> None:
     """Finishes an attempt that nobody settled: the same card, the same key."""
-    with suppress(PaymentUnderWay):
-        with transaction():
-            attempt = transactions.claim(transaction_id, None)
-        if attempt is not None and attempt.repeats:
-            _make(attempt, gateway, by=system())
+    with transaction():
+        attempt = transactions.claim_due(transaction_id, None)
+    if attempt is not None:
+        _make(attempt, gateway, by=system())
 
 
 def invoice(bought: Transaction, *, by: Actor) -> None:
-    """Issues the invoice of what is collected manually; what recurs begins now. Raises TransactionRefusal."""
+    """Issues the invoice of what is collected manually; what recurs begins now.
+
+    Raises TransactionRefusal, EntityArchived for a customer who could not sign in to cancel, Changed.
+    """
     orders.refuse_record(bought)
     if bought.is_automatic:
         raise TransactionRefusal(
@@ -92,10 +94,12 @@ def invoice(bought: Transaction, *, by: Actor) -> None:
         raise TransactionRefusal(
             "transaction_status_must_be_ready", "Customer and address must be known first. Nothing was changed."
         )
+    customers.refuse_unless_active(bought.customer_id or "")
+    _refuse_stale(bought)
     begun = beginnings.start(bought, None, by=by)
     transactions.issue(bought, by=by)
     if begun is not None:
-        mails.tell("renewed", begun, key=f"billed:{bought.id}", transaction=bought.id, paid_at=None)
+        bills.tell(begun, bought)
 
 
 def card_on_file(customer_id: str) -> PaymentMethod | None:
@@ -111,12 +115,18 @@ def card_on_file(customer_id: str) -> PaymentMethod | None:
 def _claim(transaction_id: str, card: Card | PaymentMethod) -> Attempt | None:
     """The transaction is locked first, then the card on file, which may have been deleted meanwhile."""
     bought = transactions.locked(transaction_id)
-    if bought.status in UNBILLED and bought.attempt_key is None and orders.is_stale(bought):
-        raise Changed("A price of it is billed in another way now. Nothing was charged; make a new transaction.")
+    if bought.status in UNBILLED and bought.attempt_key is None:
+        _refuse_stale(bought)
     if isinstance(card, Card):
         return transactions.claim(transaction_id, None, card=card)
-    stored = payment_method_deletion.get(card.id, customer_id=card.customer_id)
+    stored = payment_method_deletion.get(card.id, customer_id=bought.customer_id or "")
     return transactions.claim(transaction_id, stored)
+
+
+def _refuse_stale(bought: Transaction) -> None:
+    """Raises Changed."""
+    if orders.is_stale(bought):
+        raise Changed("A price of it is billed in another way now. Nothing was charged; make a new transaction.")
 
 
 def _make(attempt: Attempt, gateway: Gateway, *, by: Actor) -> str | None:

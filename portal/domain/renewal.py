@@ -9,7 +9,6 @@ The grace is longer than any request may wait for a lock, so whoever canceled be
 row first (`docs/rules.md`: the row lock decides; who was in time wins).
 """
 
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -40,7 +39,6 @@ from portal.errors import (
     NoPaymentMethod,
     NotAutomatic,
     NotTrialing,
-    PaymentUnderWay,
 )
 from portal.gateways import Gateway
 
@@ -146,8 +144,7 @@ def begin_period(subscription: Subscription, *, by: Actor) -> Transaction:
     billed = ids.new("txn")
     _tell_period(subscription, billed, by=by, activated=was_trial)
     bill = bills.bill(subscription, starts_at=starts_at, ends_at=ends_at, by=by, id=billed)
-    if not subscription.is_automatic:
-        mails.tell("renewed", subscription, key=f"billed:{bill.id}", transaction=bill.id, amount=bill.due, paid_at=None)
+    bills.tell(subscription, bill)
     return bill
 
 
@@ -169,11 +166,10 @@ def collect_next(gateway: Gateway) -> bool:
     if transactions.is_purchase(due):
         purchases.recover(due, gateway)
         return True
-    with suppress(PaymentUnderWay):
-        with transaction():
-            attempt = _claim(due, None)
-        if attempt is not None:
-            _make(attempt, gateway, by=system(), scheduled=not attempt.offered)
+    with transaction():
+        attempt = transactions.claim_due(due, _subscription_of(due).payment_method)
+    if attempt is not None:
+        _make(attempt, gateway, by=system(), scheduled=not attempt.offered)
     return True
 
 
@@ -200,7 +196,7 @@ def collect_now(attempt: Attempt, gateway: Gateway, *, by: Actor) -> str | None:
     return _make(attempt, gateway, by=by, scheduled=True)
 
 
-def _claim(transaction_id: str, reference: str | None) -> Attempt | None:
+def _claim(transaction_id: str, reference: str) -> Attempt | None:
     """The attempt to make, if anything is owed. The subscription's row is locked first, as everywhere."""
     subscription = _subscription_of(transaction_id)
     return transactions.claim(transaction_id, subscription.payment_method, reference)
@@ -232,7 +228,7 @@ def _paid(subscription: Subscription, attempt: Attempt, card: PaymentMethod | No
         return
     if paid.change is not None:
         changing.make_paid(subscription, paid)
-    if subscription.status == "past_due" and not transactions.open_of(subscription.id):
+    if subscription.status == "past_due" and not transactions.to_collect_of(subscription.id):
         subscription.status = "active"
         subscription.touch()
         told = [history.billed("subscription_activated", subscription, paid.id)]
@@ -247,6 +243,7 @@ def _failed(
     tried = session().get_one(Transaction, attempt.transaction_id)
     if tried.change is not None:
         if (given_up := transactions.settle_declined(attempt, refusal, card)) is not None:
+            events.record("transaction.payment_failed", given_up, by=by)
             transactions.cancel(given_up, by=by)  # a change that is not paid for is not made
         return
     retry_at = _retry_at(tried.failed_attempts)
@@ -262,7 +259,7 @@ def _failed(
         told = {"transaction": failed.id, "owed": failed.due, "refusal": refusal, "retry_at": retry_at}
         mails.tell("payment_failed", subscription, key=f"failed:{attempt.key}", **told)
         return
-    for other in transactions.open_of(subscription.id):
+    for other in transactions.to_collect_of(subscription.id):
         other.next_attempt_at = None  # what is exhausted is the subscription: no debt of it is tried again
     if config.current().payment_exhausted == "paused" and not subscription.is_ending:
         pausing.exhausted(subscription)

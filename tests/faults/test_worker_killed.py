@@ -35,9 +35,9 @@ class Hunt:
         self.rng = random.Random(SEED)
         print(f"seed {SEED}")
 
-    def kill(self, times: int, check: Callable[[], None]) -> None:
-        """Until that many died; what a batch is made of is made anew when it is all done."""
-        while sum(self.points.values()) < times:
+    def kill(self, times: int, check: Callable[[], None], until: Callable[[], bool] = lambda: True) -> None:
+        """Until that many died (or, to see what must be seen, a few more); all done, there is more to do."""
+        while (died := sum(self.points.values())) < times or (not until() and died < 4 * times):
             code, said = start(
                 jobs.work, self.at, self.tasks, self.batch, die_at=self.rng.randint(1, self.depth)
             ).finish()
@@ -69,7 +69,11 @@ def test_a_subscription_ends_once_however_often_the_worker_is_killed(database: s
         more=lambda: crowd.subscriptions(150, NOW - timedelta(minutes=1), ending=True) and None,
     )
     partly: list[int] = []
-    hunt.kill(kills, lambda: partly.append(crowd.check_endings()))
+    hunt.kill(
+        kills,
+        lambda: partly.append(crowd.check_endings()),
+        until=lambda: hunt.kills("COMMIT") > 0 and hunt.kills("after", "INSERT", "inside") > 0,
+    )
     everybody = len(crowd.rows())
     assert sum(0 < done < everybody for done in partly) > kills / 4, f"killed in the middle of the crowd: {partly}"
     assert hunt.kills("after", "INSERT", "inside") > 0, f"killed with half a batch written: {hunt.points}"

@@ -129,6 +129,15 @@ def test_a_destination_is_told_of_what_it_asked_for_only(receiver):
     assert len(receiver.deliveries) == 3
 
 
+def test_a_destination_hears_of_what_happens_from_its_creation_on(receiver, the_clock):
+    shop.happen()
+    the_clock.advance(seconds=1)
+    setting = shop.destination(receiver.url)
+    (after,) = shop.happen()
+    shop.work()
+    assert [note.event_id for note in shop.notes(setting)] == [after]
+
+
 def test_events_of_one_endpoint_arrive_in_their_order_over_one_connection(receiver):
     shop.destination(receiver.url)
     happened = shop.happen(20)

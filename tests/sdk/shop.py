@@ -28,7 +28,7 @@ from paddle_billing.Resources.Customers.Operations import CreateCustomer
 from paddle_billing.Resources.NotificationSettings.Operations import CreateNotificationSetting
 from paddle_billing.Resources.Prices.Operations import CreatePrice
 from paddle_billing.Resources.Products.Operations import CreateProduct
-from paddle_billing.Resources.Transactions.Operations import CreateTransaction
+from paddle_billing.Resources.Transactions.Operations import CreateTransaction, ListTransactions
 from paddle_billing.Resources.Transactions.Operations.Create import TransactionCreateItem
 
 from tests import people
@@ -93,6 +93,14 @@ class Shop:
             lambda: (now := self.paddle.transactions.get(transaction.id)).subscription_id and now, "it is paid for"
         )
         return self.paddle.subscriptions.get(paid.subscription_id)
+
+    def paid(self, subscription: Subscription) -> None:
+        """Waits until every bill of a subscription is paid; while one is being collected, changes are refused."""
+        bills = ListTransactions(subscription_ids=[subscription.id])
+        wait_until(
+            lambda: all(each.status == "completed" for each in self.paddle.transactions.list(bills)),
+            "its bills are paid",
+        )
 
     def subscribed(self, price: Price | None = None, customer: Customer | None = None, **fields: Any) -> Subscription:
         """A customer's subscription in any state, put straight into the database: `subscribed(status="past_due")`."""

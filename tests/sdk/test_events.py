@@ -59,6 +59,7 @@ def test_everything_that_can_happen_is_read_as_what_it_is(paddle: Client, shop: 
     bought = shop.buy(price, customer=customer)
     paddle.subscriptions.pause(bought.id, PauseSubscription(NOW))
     paddle.subscriptions.resume(bought.id, ResumeSubscription("immediately"))
+    shop.paid(bought)
     paddle.subscriptions.cancel(bought.id, CancelSubscription(NOW))
     for card in paddle.payment_methods.list(customer.id):
         paddle.payment_methods.delete(customer.id, card.id)

@@ -235,6 +235,7 @@ def test_every_entry_of_the_history_is_one_that_the_sdk_knows(paddle: Client, sh
     paddle.subscriptions.update(bought.id, UpdateSubscription(scheduled_change=None))
     paddle.subscriptions.pause(bought.id, PauseSubscription(NOW))
     paddle.subscriptions.resume(bought.id, ResumeSubscription(SubscriptionResumeEffectiveFrom.Immediately))
+    shop.paid(bought)
     paddle.subscriptions.cancel(bought.id, CancelSubscription(NOW))
     told = [known(each).detail.action.value for each in paddle.subscriptions.list_history(bought.id)]
     for each in (
