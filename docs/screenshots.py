@@ -26,6 +26,7 @@ HOME = ROOT / "instance" / "screenshots"
 WIDTHS = {"desk": (1280, 720, 1), "phone": (390, 844, 1.5)}
 SCHEMES = {"light": "", "dark": "-dark"}
 CUSTOMER, SUBSCRIPTION = "ctm_01htymkpj07kjy7p5q1vzqpk70", "sub_01htymmb3hj0q9fmckjbtrmd73"
+ADDRESS, PRICE = "add_01htymkpjq97zpchxzdyyas99v", "pri_01gsz8x8sawmvhz1pv30nge1ke"
 WITH_SEVERAL = "ctm_01htzxeypvf6p17j2th6ewsvhr"
 RETURN_URL = "https://app.aeroedit.example/account"
 LARGEST = 150_000
@@ -38,17 +39,25 @@ run.demo({port}, fresh=True)
 
 
 class App:
-    """The seller's app: it has a key, and opens portal sessions."""
+    """The seller's app: it has a key, opens portal sessions, and sells."""
 
     def __init__(self, base: str, key: str) -> None:
         self.base, self.key = base, key
 
     def links(self, customer: str, *subscriptions: str) -> dict[str, Any]:
-        body = json.dumps({"subscription_ids": subscriptions, "return_url": RETURN_URL}).encode()
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        with urlopen(Request(f"{self.base}/customers/{customer}/portal-sessions", body, headers)) as answer:
-            urls: dict[str, Any] = json.load(answer)["data"]["urls"]
+        body = {"subscription_ids": subscriptions, "return_url": RETURN_URL}
+        urls: dict[str, Any] = self._post(f"/customers/{customer}/portal-sessions", body)["urls"]
         return urls
+
+    def checkout(self) -> str:
+        """The link to pay for what one of the customers has ordered."""
+        order = {"items": [{"price_id": PRICE, "quantity": 3}], "customer_id": CUSTOMER, "address_id": ADDRESS}
+        return str(self._post("/transactions", order)["checkout"]["url"])
+
+    def _post(self, path: str, body: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        with urlopen(Request(self.base + path, json.dumps(body).encode(), headers)) as answer:
+            return json.load(answer)["data"]
 
 
 @contextmanager
@@ -81,8 +90,8 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with demo() as app, launch_browser() as browser:
 
-        def everywhere(name: str, visit: Callable[[Any], None]) -> None:
-            """One page in every width and scheme."""
+        def everywhere(name: str, visit: Callable[[Any], None], *, whole: bool = True) -> None:
+            """One page in every width and scheme; on the desk the whole of it, unless it is very long."""
             for width, (across, down, scale) in WIDTHS.items():
                 for scheme, suffix in SCHEMES.items():
                     viewport = {"width": across, "height": down}
@@ -91,13 +100,16 @@ def main() -> None:
                     )
                     page = person.new_page()
                     visit(page)
-                    store(page, f"{name}-{width}{suffix}.png", whole=width == "desk")
+                    store(page, f"{name}-{width}{suffix}.png", whole=whole and width == "desk")
                     person.close()
 
         links = app.links(CUSTOMER, SUBSCRIPTION)["subscriptions"][0]
         overview = app.links(WITH_SEVERAL)["general"]["overview"]
         everywhere("overview", lambda page: page.goto(overview))
         everywhere("update-payment-method", lambda page: page.goto(links["update_subscription_payment_method"]))
+        checkout = app.checkout()
+        everywhere("checkout", lambda page: page.goto(checkout))
+        everywhere("reference", lambda page: page.goto(f"{app.base}/docs/subscriptions"), whole=False)
         everywhere("cancel", lambda page: page.goto(links["cancel_subscription"]))
         cancel(browser, links["cancel_subscription"])
         everywhere("confirmation", lambda page: confirmation(page, app, links["cancel_subscription"]))

@@ -12,6 +12,7 @@ from portal import __version__, config, db
 from portal.bench.commands import bench, fill
 from portal.config import ROOT, ConfigError
 from portal.outbox.commands import webhook
+from portal.terminal import plain
 
 
 class _Portal(click.Group):
@@ -134,7 +135,7 @@ def list_keys() -> None:
     _connect()
     for key in api_keys.all_keys():
         state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "valid"
-        click.echo(f"{key.id}  {key.name}  {state}  {','.join(key.permissions)}")
+        click.echo(f"{key.id}  {plain(key.name)}  {state}  {','.join(key.permissions)}")
 
 
 @api_key.command("revoke")
@@ -164,11 +165,12 @@ def requests(request_id: str | None, key_id: str | None, errors: bool, last: int
         if found is None:
             raise click.ClickException(f"No request {request_id} is known; they are kept for 30 days.")
         for name in found.__table__.c.keys():  # noqa: SIM118
-            click.echo(f"{name:13} {getattr(found, name)}")
+            click.echo(f"{name:13} {plain(getattr(found, name))}")
         return
     for each in request_log.latest(last, key_id=key_id, only_errors=errors):
         what = f"{each.status} {each.error_code or ''}".strip()
-        click.echo(f"{each.at:%Y-%m-%d %H:%M:%S} {each.id} {each.key_name} {each.method} {each.path} {what}")
+        asked = plain(f"{each.key_name} {each.method} {each.path}")
+        click.echo(f"{each.at:%Y-%m-%d %H:%M:%S} {each.id} {asked} {what}")
 
 
 @main.group()

@@ -215,8 +215,8 @@ def _refuse_unsafe(loaded: Config) -> None:
         raise ConfigError("PORTAL_SIGN_IN_PER_ADDRESS and PORTAL_SIGN_IN_PER_CLIENT must be 1 or more.")
     if loaded.webhook_senders < 1:
         raise ConfigError("PORTAL_WEBHOOK_SENDERS must be 1 or more.")
-    if loaded.api_requests_per_minute < 0:
-        raise ConfigError("PORTAL_API_REQUESTS_PER_MINUTE must be 0 or more.")
+    if not 0 <= loaded.api_requests_per_minute <= 10_000_000:
+        raise ConfigError("PORTAL_API_REQUESTS_PER_MINUTE must be 0 (no limit) to 10000000.")
     if loaded.env == "production":
         if loaded.demo_mailbox:
             raise ConfigError("PORTAL_DEMO_MAILBOX shows every mail to everybody; it is for development only.")

@@ -269,6 +269,10 @@ class Changed(Refusal):
     code, status = "conflict", 409
 
 
+class OfferChanged(Changed):
+    """What a customer agreed to is not what they would buy any more."""
+
+
 class Unavailable(Refusal):
     code, status, type = "service_unavailable", 503, "api_error"
 

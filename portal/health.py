@@ -1,10 +1,12 @@
 """What the operator asks: does it live, can it work, what waits."""
 
 import hmac
+from datetime import datetime
+from typing import Any
 
 from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from sqlalchemy import func, not_, select, text
+from sqlalchemy import func, not_, or_, select, text
 
 from portal import clock, config
 from portal.db import session
@@ -42,6 +44,12 @@ def metrics() -> Response:
     return Response(generate_latest(_registry()), mimetype="text/plain")
 
 
+def _is_awake(now: datetime) -> Any:
+    """Not an endpoint that rests after a failure: what waits for it waits for the endpoint, not for a worker."""
+    rests_until = NotificationSetting.rests_until
+    return or_(rests_until.is_(None), rests_until <= now)
+
+
 def _registry() -> CollectorRegistry:
     registry, now = CollectorRegistry(), clock.now()
     due = select(func.min(Subscription.scheduled_effective_at)).where(Subscription.scheduled_effective_at <= now)
@@ -51,14 +59,14 @@ def _registry() -> CollectorRegistry:
     hook = (
         select(func.min(Notification.run_at))
         .join(NotificationSetting, NotificationSetting.id == Notification.setting_id)
-        .where(Notification.run_at <= now, NotificationSetting.active.is_(True))
+        .where(Notification.run_at <= now, NotificationSetting.active.is_(True), _is_awake(now))
     )
     for name, oldest, meaning in (
         ("portal_change_overdue_seconds", due, "age of the oldest scheduled change that is due"),
         ("portal_renewal_overdue_seconds", renewal, "age of the oldest renewal that is due"),
         ("portal_mail_overdue_seconds", waiting, "age of the oldest mail that is not sent yet"),
         ("portal_event_overdue_seconds", untold, "age of the oldest event that no notification was made of"),
-        ("portal_webhook_overdue_seconds", hook, "age of the oldest webhook attempt that is due"),
+        ("portal_webhook_overdue_seconds", hook, "age of the oldest webhook due, endpoints at rest left out"),
     ):
         since = session().scalar(oldest)
         Gauge(name, meaning, registry=registry).set((now - since).total_seconds() if since else 0)

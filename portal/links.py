@@ -60,10 +60,13 @@ def page_url(
 
 def direct(*, expires_at: datetime, issued_at: datetime) -> Callable[[str, str, str | None], str]:
     """Makes direct links of the same instants, each for (page, customer, subscription)."""
-    issue = tokens.issuer(tokens.DIRECT, expires_at=expires_at, issued_at=issued_at)
+    issue, base_url = (
+        tokens.issuer(tokens.DIRECT, expires_at=expires_at, issued_at=issued_at),
+        config.current().base_url,
+    )
 
     def link(page: str, customer_id: str, subscription_id: str | None) -> str:
-        return f"{plain_url(page, subscription_id)}?token={issue(customer_id, page, subscription_id)}"
+        return f"{base_url}{path(page, subscription_id)}?token={issue(customer_id, page, subscription_id)}"
 
     return link
 

@@ -24,6 +24,8 @@ KEPT = timedelta(days=30)
 _EVERY_SECONDS = 0.5
 _MOST_WAITING = 20_000
 _waiting: deque[dict[str, Any]] = deque(maxlen=_MOST_WAITING)
+_refused_at: dict[str, datetime] = {}
+_REFUSED_EVERY = timedelta(seconds=1)
 _stopped = threading.Event()
 
 
@@ -49,7 +51,15 @@ class ApiRequest(Base):
 
 
 def note(**line: Any) -> None:
-    """Collects one line; `write` puts it into the database."""
+    """Collects one line; `write` puts it into the database.
+
+    An app that asks too often gets one line a second of that, so that it can't fill the database.
+    """
+    if line["status"] == 429:
+        before = _refused_at.get(line["key_id"])
+        if before is not None and timedelta() <= line["at"] - before < _REFUSED_EVERY:
+            return
+        _refused_at[line["key_id"]] = line["at"]
     _waiting.append(line)
 
 

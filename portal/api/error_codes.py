@@ -140,6 +140,11 @@ CODES: dict[str, tuple[int, str, str]] = {
         "The destination is not a URL that may be sent to.",
         "Use https:// and a host with public addresses only, without user name or password.",
     ),
+    "notification_maximum_active_settings_reached": (
+        400,
+        "As many destinations are active as there may be.",
+        "Switch off or delete one that is no longer needed.",
+    ),
     "notification_cannot_replay": (
         400,
         "The notification is still on its way, or its destination is switched off.",

@@ -85,7 +85,7 @@ def list_notification_settings(query: Any) -> Response:
     takes=Create,
     gives=notification_entities.NotificationSetting,
     status=201,
-    refuses=("url_notification_setting_incorrect",),
+    refuses=("url_notification_setting_incorrect", "notification_maximum_active_settings_reached"),
     example={
         "description": "Our shop",
         "type": "url",
@@ -98,10 +98,11 @@ def create_notification_setting(body: Create) -> notification_entities.Notificat
 
     What happens from now on is sent there. An endpoint's URL begins with https:// and leads to a public address. The
     answer has the secret that signs what is sent (`endpoint_secret_key`), for Standard Webhooks libraries as
-    `standard_webhook_secret`.
+    `standard_webhook_secret`. At most 100 destinations may be active.
     """
     _refuse_unusable(body.type, body.destination)
     with transaction():
+        notification_settings.refuse_another()
         return shaped(notification_settings.create(**_given(body)))
 
 
@@ -122,7 +123,7 @@ def get_notification_setting(id: str) -> notification_entities.NotificationSetti
     permission="notification_setting.write",
     takes=Update,
     gives=notification_entities.NotificationSetting,
-    refuses=("url_notification_setting_incorrect",),
+    refuses=("url_notification_setting_incorrect", "notification_maximum_active_settings_reached"),
     example={"active": True},
 )
 def update_notification_setting(id: str, body: Update) -> notification_entities.NotificationSetting:
@@ -135,6 +136,8 @@ def update_notification_setting(id: str, body: Update) -> notification_entities.
         _refuse_unusable(notification_settings.get(id).type, body.destination)
     with transaction():
         setting = notification_settings.get(id, lock=True)
+        if body.active and not setting.active:
+            notification_settings.refuse_another()
         notification_settings.update(setting, **_given(body))
         if not setting.active:
             notifications.give_up_on([setting.id])

@@ -3,7 +3,7 @@
 @operation("POST", "/customers/<id>/…", permission="customer.write", takes=Body, gives=entities.Customer)
 def view(id, body): …            its answer is wrapped as {"data": …}
 
-who asks → may they → not too often → asked before (Idempotency-Key) → body and query read → view
+who asks → not too often → may they → asked before (Idempotency-Key) → body and query read → view
 """
 
 from collections.abc import Callable
@@ -83,9 +83,9 @@ def operation(
         @wraps(view)
         def guarded(**path_ids: str) -> Response:
             g.key = access.app_key()
+            g.limit_headers = limits.spend(g.key.id)
             if permission is not None:
                 access.require(permission)
-            g.limit_headers = limits.spend(g.key.id)
             return _once(it, path_ids)
 
         ALL.append(it)

@@ -53,7 +53,10 @@ def open_portal_session(id: str, body: NewPortalSession) -> entities.OpenedPorta
 
 @operation("DELETE", "/portal-sessions/<id>", permission="customer_portal_session.write", status=204)
 def revoke_portal_session(id: str) -> None:
-    """Revoke a portal session: its links and the browsers that followed one are out."""
+    """Revoke a portal session.
+
+    Its links and the browsers that followed one are out from the next request on.
+    """
     with transaction():
         opened = session().get(PortalSession, id)
         if opened is None:

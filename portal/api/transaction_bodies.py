@@ -140,7 +140,7 @@ def _approved(url: str | None) -> str | None:
         return None
     settings = config.current()
     origins = {origin.rstrip("/") for origin in settings.return_origins} | {settings.base_url}
-    clean = re.fullmatch(r"[!-~]+", url) is not None and "\\" not in url
+    clean = re.fullmatch(r"[!-~]+", url) is not None and not set(url) & set('\\"<>^`{|}')
     if not clean or _origin(url) not in origins:
         raise TransactionRefusal(
             "transaction_checkout_url_domain_is_not_approved",
@@ -154,4 +154,5 @@ def _origin(url: str) -> str | None:
         parts = urlsplit(url)
     except ValueError:
         return None
-    return f"{parts.scheme}://{parts.netloc}"
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return origin if url.startswith(origin) else None

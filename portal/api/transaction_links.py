@@ -38,7 +38,7 @@ def answer(row: Transaction, include: Iterable[str]) -> transaction_entities.Tra
 def answers(rows: Sequence[Transaction], include: Iterable[str]) -> list[transaction_entities.TransactionWithMore]:
     """Several, with their related entities in one statement a kind."""
     found: list[Any] = [{**shapes.transaction(row), "checkout": checkout(row)} for row in rows]
-    for part in include:
+    for part in dict.fromkeys(include):
         if part in _NEUTRAL:
             name, value = _NEUTRAL[part]
             for entity in found:

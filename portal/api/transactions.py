@@ -143,6 +143,7 @@ def get_transaction(id: str, query: One) -> Any:
         "transaction_immutable_while_processing_payment",
         "transaction_payment_method_change_field_immutable",
         "transaction_cannot_be_modified_and_canceled",
+        "conflict",
         "payment_under_way",
     ),
     example={"custom_data": {"order": "A-1042"}},

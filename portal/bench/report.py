@@ -92,7 +92,7 @@ def _queries(figures: list[Measured]) -> str:
     told = (
         "Statements sent to the database by one request, for a customer with one subscription and for one with\n"
         "fifty (a list of one and of fifty; a portal session for one and for 25), at every size of the database.\n"
-        "PostgreSQL is sent one more where a mail is queued: the NOTIFY that wakes the workers."
+        "PostgreSQL is sent one more where there is something to send: the NOTIFY that wakes the workers."
     )
     head = ("database", "operation", "one subscription", "many", "constant")
     return f"## Queries per request\n\n{told}\n\n{_table(head, rows)}"
@@ -132,7 +132,7 @@ def _webhooks(plan: Plan, figures: list[Measured]) -> str:
 By one `portal worker` with its defaults, to a receiver on the same machine that answers 200 at once.
 
 **An event's way** from its commit to the receiver's 200: {plan.events} events, {notifying.EVENTS_A_SECOND} a second,
-one at a time. An idle worker looks every half second on SQLite; every second on PostgreSQL.
+one at a time. On PostgreSQL a commit wakes the worker; on SQLite an idle one looks every half second.
 
 {_table(("database", "p50 ms", "p99 ms"), way)}
 

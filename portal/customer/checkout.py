@@ -16,7 +16,15 @@ from portal.domain import beginnings, codes, customers, orders, purchases, subsc
 from portal.domain.customers import Address
 from portal.domain.payment_methods import Card, PaymentMethod
 from portal.domain.transactions import UNBILLED, Transaction
-from portal.errors import CardRefused, InvalidRequest, NotFound, PaymentUnderWay, Refusal, TransactionRefusal
+from portal.errors import (
+    CardRefused,
+    InvalidRequest,
+    NotFound,
+    OfferChanged,
+    PaymentUnderWay,
+    Refusal,
+    TransactionRefusal,
+)
 from portal.gateways import ConfirmationNeeded
 from portal.web import content_security_policy
 
@@ -80,7 +88,7 @@ def checkout_submit(bought: Transaction) -> Any:
         return _pay(bought, gateways.current().accept(request.form, customer_id=bought.customer_id or ""))
     except ConfirmationNeeded as needed:
         return see_other(url_for("customer.checkout_confirm", id=bought.id, reference=needed.reference))
-    except (CardRefused, PaymentUnderWay) as refused:
+    except (CardRefused, PaymentUnderWay, OfferChanged) as refused:
         return _page(bought, refused=refused)
 
 
@@ -96,7 +104,7 @@ def checkout_card_on_file(bought: Transaction) -> Any:
         return _pay(bought, stored)
     except NotFound:  # deleted at this moment
         return _back(bought)
-    except (CardRefused, PaymentUnderWay) as refused:
+    except (CardRefused, PaymentUnderWay, OfferChanged) as refused:
         return _page(bought, refused=refused)
 
 
@@ -110,7 +118,9 @@ def checkout_confirm(bought: Transaction) -> Any:
         card = gateways.current().confirmation(reference, customer_id=bought.customer_id or "")
     except CardRefused as refused:
         return _page(bought, refused=refused)
-    return render_template("customer/checkout_confirm.html", bought=bought, card=card, reference=reference)
+    return render_template(
+        "customer/checkout_confirm.html", bought=bought, card=card, reference=reference, offer=purchases.offer(bought)
+    )
 
 
 @bp.post("/checkout/<id>/confirm")
@@ -122,13 +132,14 @@ def checkout_confirm_submit(bought: Transaction) -> Any:
     try:
         card = gateways.current().confirm(reference, customer_id=bought.customer_id or "", agreed=agreed)
         return _pay(bought, card)
-    except (CardRefused, PaymentUnderWay) as refused:
+    except (CardRefused, PaymentUnderWay, OfferChanged) as refused:
         return _page(bought, refused=refused)
 
 
 def _pay(bought: Transaction, card: Card | PaymentMethod) -> Any:
-    """Raises CardRefused, PaymentUnderWay: then nothing was charged and nothing begun."""
-    refusal = purchases.pay(bought.id, card, gateways.current(), by=buyer(bought))
+    """Raises CardRefused, PaymentUnderWay, OfferChanged: then nothing was charged and nothing begun."""
+    agreed_to = request.form.get("offer")
+    refusal = purchases.pay(bought.id, card, gateways.current(), by=buyer(bought), agreed_to=agreed_to)
     if refusal is not None:
         raise CardRefused(refusal)
     return _back(bought)
@@ -166,11 +177,14 @@ def _page(
     status: int = 200,
 ) -> Any:
     """The checkout as it stands: the question who buys, or the form for the card."""
+    if isinstance(refused, OfferChanged):
+        session().refresh(bought)
     form = gateways.current().form()
     page = render_template(
         "customer/checkout.html",
         bought=bought,
         terms=beginnings.terms(bought, clock.now()),
+        offer=purchases.offer(bought),
         email=_shown(bought),
         asking=(asking or _asks_who(bought)) and bought.is_automatic,
         asks_email=_asks_email(bought),
@@ -181,6 +195,7 @@ def _page(
         stored=purchases.card_on_file(bought.customer_id or "") if is_at_home(bought) else None,
         error=refused.reason if isinstance(refused, CardRefused) else None,
         under_way=isinstance(refused, PaymentUnderWay),
+        changed=isinstance(refused, OfferChanged),
     )
     response = make_response(page, refused.status if refused else status)
     response.headers["Content-Security-Policy"] = content_security_policy(form.sources)

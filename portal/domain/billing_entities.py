@@ -7,11 +7,6 @@ from typing_extensions import TypedDict
 
 from portal.domain.entities import (
     Cancellation,
-    CollectionMode,
-    Currency,
-    CustomData,
-    CustomerId,
-    Cycle,
     Instant,
     ManagedSubscription,
     ManagementUrls,
@@ -19,10 +14,8 @@ from portal.domain.entities import (
     Period,
     PriceId,
     Product,
-    ScheduledChange,
+    SubscriptionFields,
     SubscriptionId,
-    SubscriptionItem,
-    SubscriptionStatus,
 )
 from portal.domain.transaction_entities import Proration, TaxRateUsed, Totals, TransactionTotals
 
@@ -70,32 +63,9 @@ class SubscriptionWithBills(ManagedSubscription, total=False):
     recurring_transaction_details: BillDetails
 
 
-class SubscriptionPreview(TypedDict):
+class SubscriptionPreview(SubscriptionFields):
     """A subscription as it would be: without an id, for it is none."""
 
-    status: SubscriptionStatus
-    customer_id: CustomerId
-    address_id: str | None
-    business_id: str | None
-    currency_code: Currency
-    created_at: Instant
-    updated_at: Instant
-    started_at: Instant | None
-    first_billed_at: Instant | None
-    next_billed_at: Instant | None
-    paused_at: Instant | None
-    canceled_at: Instant | None
-    collection_mode: CollectionMode
-    billing_details: Any
-    current_billing_period: Period | None
-    billing_cycle: Cycle
-    scheduled_change: ScheduledChange | None
-    items: list[SubscriptionItem]
-    custom_data: CustomData | None
-    discount: Any
-    import_meta: Any
-    consent_requirements: list[Any]
-    cancellation: Cancellation | None
     management_urls: ManagementUrls
     immediate_transaction: NextBill | None
     next_transaction: NextBill | None

@@ -233,10 +233,9 @@ class Cancellation(TypedDict):
     comment: str | None
 
 
-class Subscription(TypedDict):
-    """In events; answers add `management_urls`."""
+class SubscriptionFields(TypedDict):
+    """All but the id, which a preview has not."""
 
-    id: SubscriptionId
     status: SubscriptionStatus
     customer_id: CustomerId
     address_id: str | None
@@ -260,6 +259,12 @@ class Subscription(TypedDict):
     import_meta: Any
     consent_requirements: list[Any]
     cancellation: Cancellation | None
+
+
+class Subscription(SubscriptionFields):
+    """In events; answers add `management_urls`."""
+
+    id: SubscriptionId
 
 
 class CreatedSubscription(Subscription):

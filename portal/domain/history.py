@@ -19,7 +19,7 @@ SOURCES = {
     "console": "dashboard",
     "API": "api",
     "worker": "system",
-    **dict.fromkeys(("email link", "portal session", "sign in", "portal"), "customer_portal"),
+    **dict.fromkeys(("email link", "portal session", "sign-in", "checkout", "portal"), "customer_portal"),
 }
 ACTORS = {"customer": "customer", "staff": "user", "key": "api_key"}
 REASONS = {"customer": "customer_request", "staff": "seller_request", "key": "seller_request"}

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, or_, select
+from sqlalchemy import JSON, func, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids, sealing
 from portal.db import Base, session
 from portal.domain import mails, staff
-from portal.errors import NotFound
+from portal.errors import NotFound, NotificationRefusal
 
 DEFAULT_OVERLAP, LONGEST_OVERLAP = timedelta(days=1), timedelta(days=7)
+MOST_ACTIVE = 100
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -45,6 +46,17 @@ class NotificationSetting(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+
+
+class TooManyActive(NotificationRefusal):
+    code = "notification_maximum_active_settings_reached"
+
+
+def refuse_another() -> None:
+    """Every event is sent to every destination, so their number is bounded. Raises TooManyActive."""
+    active = select(func.count()).where(NotificationSetting.active.is_(True))
+    if (session().scalar(active) or 0) >= MOST_ACTIVE:
+        raise TooManyActive(f"{MOST_ACTIVE} destinations are active. Nothing was changed. Switch one off or delete it.")
 
 
 def create(*, type: str, description: str, destination: str, subscribed_events: Sequence[str], **more: Any) -> Any:

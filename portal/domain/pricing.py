@@ -6,15 +6,15 @@ bill on. What it is billed by, the cycle and the currency, can't change under it
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import catalog, changes, events
+from portal.domain import catalog, changes, charges, events
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.subscriptions import Subscription, SubscriptionItem
-from portal.errors import Changed, EntityArchived, InvalidRequest
+from portal.errors import Changed, EntityArchived, InvalidField, InvalidRequest
 
 _BILLED_BY = {"billing_interval": "billing_cycle", "billing_frequency": "billing_cycle", "currency_code": "currency"}
 
@@ -40,6 +40,8 @@ def update(price: Price, wanted: dict[str, Any], *, by: Actor) -> None:
         _refuse_trial_without_cycle(kept | differing)
     if of_subscriptions := {_BILLED_BY[name] for name in differing if name in _BILLED_BY}:
         _refuse_while_used(price.id, of_subscriptions)
+    if "amount" in differing:
+        _refuse_endless(price.id, differing["amount"])
     changes.record("price.updated", price, wanted, by=by)
 
 
@@ -47,6 +49,20 @@ def _refuse_trial_without_cycle(fields: dict[str, Any]) -> None:
     if fields.get("trial_interval") and not fields.get("billing_interval"):
         wrong = [{"field": "trial_period", "message": "needs a billing_cycle, which begins when the trial ends"}]
         raise InvalidRequest("invalid_field", "Request does not pass validation. Nothing was changed.", fields=wrong)
+
+
+def _refuse_endless(price_id: str, amount: int) -> None:
+    """A bill that no database column holds would stop the worker for everybody. Raises InvalidRequest."""
+    living = (
+        select(func.max(SubscriptionItem.quantity))
+        .join(Subscription, Subscription.id == SubscriptionItem.subscription_id)
+        .where(SubscriptionItem.price_id == price_id, Subscription.status != "canceled")
+    )
+    most = session().scalar(living) or 0
+    if most * amount > charges.MOST:
+        raise InvalidField(
+            "unit_price.amount", f"a subscription has {most} of it: they may cost {charges.MOST} at most"
+        )
 
 
 def _refuse_while_used(price_id: str, fields: set[str]) -> None:

@@ -8,6 +8,7 @@ Whoever dies in between leaves the attempt behind; the worker repeats it with it
 repeated key with its first answer. So there is one charge, one subscription and one mail.
 """
 
+import hashlib
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -32,7 +33,7 @@ from portal.domain.customers import Address, Customer
 from portal.domain.payment_methods import Card, PaymentMethod
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import UNBILLED, Attempt, Transaction
-from portal.errors import Changed, TransactionRefusal
+from portal.errors import Changed, OfferChanged, TransactionRefusal
 from portal.gateways import Gateway
 
 
@@ -55,15 +56,34 @@ def identify(
     orders.changed(bought, by=by)
 
 
-def pay(transaction_id: str, card: Card | PaymentMethod, gateway: Gateway, *, by: Actor) -> str | None:
+def offer(bought: Transaction) -> str:
+    """A short name of what somebody agrees to who pays now; another one as soon as any of it changes.
+
+    It says no more of the buyer than the page does: the address, be it known or new.
+    """
+    agreed = beginnings.terms(bought, clock.now())
+    each_period = agreed and (agreed.amount, agreed.interval, agreed.frequency)
+    trial = agreed and (agreed.trial_interval, agreed.trial_frequency)
+    lines = [
+        (each["product"]["name"], each["price"]["name"], each["quantity"], each["amount"]) for each in bought.lines
+    ]
+    said = (bought.currency_code, bought.due, lines, each_period, trial)
+    buyer = customers.get(bought.customer_id).email_key if bought.customer_id else ""
+    return f"{hashlib.sha256(repr(said).encode()).hexdigest()[:16]} {buyer}"
+
+
+def pay(
+    transaction_id: str, card: Card | PaymentMethod, gateway: Gateway, *, by: Actor, agreed_to: str | None = None
+) -> str | None:
     """Pays with a card that a customer offers, or one on file; the gateway's refusal, or None if it is paid.
 
     An attempt somebody left unfinished is finished first, with its own card. Raises PaymentUnderWay; NotFound for a
-    card that was deleted meanwhile; Changed if it would begin something else than was ordered.
+    card that was deleted meanwhile; Changed if it would begin something else than was ordered; OfferChanged if it is
+    not the `offer` that was agreed to any more.
     """
     while True:
         with transaction():
-            attempt = _claim(transaction_id, card)
+            attempt = _claim(transaction_id, card, agreed_to)
         if attempt is None:
             return None
         refusal = _make(attempt, gateway, by=by)
@@ -112,11 +132,13 @@ def card_on_file(customer_id: str) -> PaymentMethod | None:
     )
 
 
-def _claim(transaction_id: str, card: Card | PaymentMethod) -> Attempt | None:
+def _claim(transaction_id: str, card: Card | PaymentMethod, agreed_to: str | None) -> Attempt | None:
     """The transaction is locked first, then the card on file, which may have been deleted meanwhile."""
     bought = transactions.locked(transaction_id)
     if bought.status in UNBILLED and bought.attempt_key is None:
         _refuse_stale(bought)
+        if agreed_to not in (None, offer(bought)):
+            raise OfferChanged("The order was changed meanwhile. Nothing was charged; look at it again.")
     if isinstance(card, Card):
         return transactions.claim(transaction_id, None, card=card)
     stored = payment_method_deletion.get(card.id, customer_id=bought.customer_id or "")

@@ -4,6 +4,7 @@ import click
 
 from portal import addresses, config, db
 from portal.domain import event_types
+from portal.terminal import plain
 
 
 @click.group()
@@ -53,8 +54,8 @@ def send(event: str, setting_id: str | None, url: str | None, secret: str | None
     attempt = errands.deliver(samples.parcel(event), endpoint, secrets)
     endpoint.close()
     if attempt.error:
-        raise click.ClickException(f"Not delivered: {attempt.error}.")
-    click.echo(f"{attempt.code} after {attempt.milliseconds} ms: {attempt.body[:200]}")
+        raise click.ClickException(f"Not delivered: {plain(attempt.error)}.")
+    click.echo(f"{attempt.code} after {attempt.milliseconds} ms: {plain(attempt.body[:200])}")
     if not attempt.delivered:
         raise click.ClickException("Not delivered: only 200 counts.")
 

@@ -19,11 +19,17 @@ from portal import __version__, addresses
 SECONDS = 5.0
 MOST_BYTES = 2048
 """How much of an answer is read and kept."""
+_MOST_RECEIVED = 100_000
+"""Of one answer with its headers; the standard library alone would take several megabytes of those."""
 USER_AGENT = f"portal/{__version__} (compatible; Paddle)"
 
 
 class NoAnswer(Exception):
     """Nothing came that counts as an answer; the text says why, without any part of the URL."""
+
+
+class _TooLong(HTTPException):
+    pass
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class _Connection(HTTPConnection):
     def exchange(self, body: bytes, headers: dict[str, str], until: float) -> Answer:
         self.until = until
         if self.sock is not None:
-            self.sock.until = until
+            self.sock.begin(until)
         self.request("POST", self.place.path, body, headers)
         response = self.getresponse()
         content = response.read(MOST_BYTES)
@@ -115,13 +121,17 @@ class _Connection(HTTPConnection):
 
 
 class _Timed:
-    """A socket whose every step counts against one deadline (`until`, of the monotonic clock).
+    """A socket whose every step counts against one deadline (`until`, of the monotonic clock), and every byte too.
 
     It is closed with the last of its users: the answer may be read when the connection has been let go already.
     """
 
     def __init__(self, sock: socket.socket, until: float) -> None:
-        self.sock, self.until, self._users = sock, until, 1
+        self.sock, self._users = sock, 1
+        self.begin(until)
+
+    def begin(self, until: float) -> None:
+        self.until, self.left = until, _MOST_RECEIVED
 
     def sendall(self, data: bytes) -> None:
         left = memoryview(data)
@@ -131,7 +141,11 @@ class _Timed:
 
     def recv_into(self, buffer: Any) -> int:
         self._hurry()
-        return self.sock.recv_into(buffer)
+        received = self.sock.recv_into(buffer)
+        self.left -= received
+        if self.left < 0:
+            raise _TooLong
+        return received
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         self._users += 1
@@ -200,6 +214,8 @@ def _words(trouble: Exception) -> str:
         return "the connection was refused"
     if isinstance(trouble, RemoteDisconnected | ConnectionError):
         return "the connection broke before an answer came"
-    if isinstance(trouble, HTTPException):
+    if isinstance(trouble, _TooLong):
+        return "its answer is too long"
+    if isinstance(trouble, HTTPException | ValueError):
         return "what it answered is not HTTP"
     return f"it can't be reached ({type(trouble).__name__})"

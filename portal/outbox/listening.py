@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from portal.outbox import signatures
+from portal.terminal import plain
 
 _MOST_BYTES = 2_000_000
 Say = Callable[[str], None]
@@ -34,14 +35,15 @@ class Listener:
             self.failures_left, status = self.failures_left - 1, 500
         self.say(f"{_summary(body)}  signatures: {'good' if genuine else 'WRONG'}  answered {status}")
         if genuine:
-            self.say(orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode())
+            told = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
+            self.say("\n".join(map(plain, told.split("\n"))))
         return status
 
 
 def _summary(body: bytes) -> str:
     try:
         told = orjson.loads(body)
-        return f"{told['event_type']}  {told['event_id']}  {told['occurred_at']}"
+        return plain(f"{told['event_type']}  {told['event_id']}  {told['occurred_at']}"[:200])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return f"{len(body)} bytes that are no event"
 

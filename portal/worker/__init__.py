@@ -23,6 +23,8 @@ from portal.worker import housekeeping
 log = logging.getLogger("portal.worker")
 BATCH = 500
 _POLL_SECONDS = {"sqlite": 0.5, "postgresql": 1.0}
+_POLL_EVENTS_SECONDS = 0.2
+"""On SQLite, where nobody can wake the worker; the look for events is one read of a partial index."""
 _AFTER_TROUBLE_SECONDS = 2.0
 _IN_HAND_SECONDS = 6.0
 """How long a mail or webhook in hand may still take; after that its lease brings it back, as the same message."""
@@ -110,7 +112,7 @@ def run() -> None:
 
 
 def _send_webhooks() -> None:
-    _loop(WEBHOOKS)
+    _loop(WEBHOOKS, _POLL_EVENTS_SECONDS)
     try:
         endpoints.finish(_IN_HAND_SECONDS)
     except Exception:
@@ -119,8 +121,8 @@ def _send_webhooks() -> None:
         db.close()
 
 
-def _loop(tasks: tuple[Task, ...]) -> None:
-    waker = _Waker()
+def _loop(tasks: tuple[Task, ...], sqlite_poll: float = _POLL_SECONDS["sqlite"]) -> None:
+    waker = _Waker(sqlite_poll)
     while not is_stopping():
         more = False
         for task in tasks:
@@ -160,12 +162,13 @@ def _rest(seconds: float) -> None:
 class _Waker:
     """Sleeps until there may be work: a notification from PostgreSQL, or a moment's time."""
 
-    def __init__(self) -> None:
+    def __init__(self, sqlite_poll: float = _POLL_SECONDS["sqlite"]) -> None:
+        self._sqlite_poll = sqlite_poll
         self._connection: psycopg.Connection | None = None
 
     def wait(self) -> None:
         if not db.is_postgresql():
-            _rest(_POLL_SECONDS["sqlite"])
+            _rest(self._sqlite_poll)
             return
         try:
             for _ in self._listening().notifies(timeout=_POLL_SECONDS["postgresql"], stop_after=1):

@@ -1,10 +1,12 @@
 """An app proves who it is with a key; the key says what it may do."""
 
+import re
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from portal.api import operations
 from portal.db import session, transaction
 from portal.domain import api_keys
 from portal.domain.api_keys import ApiKey
@@ -107,8 +109,15 @@ OPERATIONS = {
     ("GET", "/subscriptions/sub_x/update-payment-method-transaction"): "transaction.write",
     ("GET", "/subscriptions"): "subscription.read",
     ("GET", "/subscriptions/sub_x"): "subscription.read",
-    ("POST", "/subscriptions/sub_x/cancel"): "subscription.write",
+    ("GET", "/subscriptions/sub_x/history"): "subscription.read",
     ("PATCH", "/subscriptions/sub_x"): "subscription.write",
+    ("PATCH", "/subscriptions/sub_x/preview"): "subscription.read",
+    ("POST", "/subscriptions/sub_x/activate"): "subscription.write",
+    ("POST", "/subscriptions/sub_x/cancel"): "subscription.write",
+    ("POST", "/subscriptions/sub_x/charge"): "subscription.write",
+    ("POST", "/subscriptions/sub_x/charge/preview"): "subscription.read",
+    ("POST", "/subscriptions/sub_x/pause"): "subscription.write",
+    ("POST", "/subscriptions/sub_x/resume"): "subscription.write",
     ("GET", "/events"): "notification.read",
     ("GET", "/notifications"): "notification.read",
     ("GET", "/notifications/ntf_x"): "notification.read",
@@ -134,14 +143,49 @@ def test_every_operation_needs_its_own_permission(app: Flask) -> None:
 
 
 def test_no_operation_is_left_out_of_the_table_above(app: Flask) -> None:
+    declared = {(each.method, re.sub(r"<\w+>", "*", each.path)): each.permission for each in operations.ALL}
+    above = {(method, re.sub(r"/[a-z]+_x\b", "/*", path)): needed for (method, path), needed in OPERATIONS.items()}
+    assert declared == above | {("GET", "/event-types"): None}
     served = {
-        (method, "/" + rule.rule.split("/")[1])
+        (method, re.sub(r"<\w+>", "*", rule.rule))
         for rule in app.url_map.iter_rules()
-        if rule.endpoint.startswith("api.") and not rule.rule.startswith("/docs")
+        if rule.endpoint.startswith("api.") and not rule.rule.startswith(("/docs", "/openapi.json"))
         for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}
     }
-    any_key = {("GET", "/event-types")}
-    assert served - any_key <= {(method, "/" + path.split("/")[1]) for method, path in OPERATIONS}
+    assert served == set(declared)
+
+
+INCLUDED = {
+    ("/products", "product.read"): {"prices": "price.read"},
+    ("/products/pro_x", "product.read"): {"prices": "price.read"},
+    ("/prices", "price.read"): {"product": "product.read"},
+    ("/prices/pri_x", "price.read"): {"product": "product.read"},
+    ("/transactions", "transaction.read"): {part: f"{part}.read" for part in ("customer", "address", "business")},
+    ("/transactions/txn_x", "transaction.read"): {part: f"{part}.read" for part in ("customer", "address", "business")},
+    ("/subscriptions/sub_x", "subscription.read"): dict.fromkeys(
+        ("next_transaction", "recurring_transaction_details"), "transaction.read"
+    ),
+}
+
+
+def test_what_include_adds_needs_the_permission_to_read_it(app: Flask) -> None:
+    for (path, permission), parts in INCLUDED.items():
+        for part, needed in parts.items():
+            others = [each for each in api_keys.PERMISSIONS if each != needed]
+            answer = App(app, *others).get(f"{path}?include={part}")
+            assert refusal(answer) == (403, "forbidden"), f"{path} {part}"
+            assert needed in answer.json["error"]["detail"]
+            assert App(app, permission, needed).get(f"{path}?include={part}").status_code in (200, 404)
+    several = App(app, "transaction.read", "customer.read").get("/transactions?include=customer,address")
+    assert refusal(several) == (403, "forbidden")
+    assert App(app, "transaction.read").get("/transactions?include=discount,adjustments").status_code == 200
+
+
+def test_included_entities_need_it_where_something_is_changed_too(app: Flask) -> None:
+    body = {"items": [{"price_id": people.price(), "quantity": 1}]}
+    before = visits.records()
+    assert refusal(App(app, "transaction.write").post("/transactions?include=customer", body)) == (403, "forbidden")
+    assert visits.records() == before
 
 
 def management_urls(app: Flask, sub: str, *permissions: str) -> Any:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from portal import addresses, db, sealing
 from portal.db import session, transaction
+from portal.domain import notification_settings
 from portal.domain.notification_settings import NotificationSetting
 from portal.domain.notifications import Notification
 from portal.worker import housekeeping
@@ -278,3 +279,19 @@ def test_keys_without_permission_are_refused(app: Flask, seller: App) -> None:
         assert refusal(refused) == (403, "forbidden")
     assert refusal(reader.get(UNKNOWN)) == (404, "not_found")
     assert refusal(writer.patch(UNKNOWN, {"destination": "https://example.com/"})) == (404, "not_found")
+
+
+def test_there_is_a_most_that_may_be_active(seller: App, monkeypatch: Any) -> None:
+    monkeypatch.setattr(notification_settings, "MOST_ACTIVE", 3)
+    first, _, third = (made(seller)["id"] for _ in range(3))
+    body = {"type": "email", "destination": "ops@example.com", "description": "One more"}
+    one_more = body | {"subscribed_events": ["customer.created"]}
+    too_many = (400, "notification_maximum_active_settings_reached")
+    assert refusal(seller.post(PATH, one_more)) == too_many
+    seller.patch(f"{PATH}/{first}", {"active": False})
+    assert seller.post(PATH, one_more).status_code == 201
+    assert refusal(seller.patch(f"{PATH}/{first}", {"active": True})) == too_many
+    assert seller.patch(f"{PATH}/{third}", {"active": True, "description": "Still on"}).status_code == 200
+    seller.call("DELETE", f"{PATH}/{third}")
+    assert seller.patch(f"{PATH}/{first}", {"active": True}).status_code == 200
+    assert len(seller.get(f"{PATH}?active=true").json["data"]) == 3

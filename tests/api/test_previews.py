@@ -136,7 +136,7 @@ def test_what_a_change_refuses_its_preview_refuses_alike(app: Flask, seller: App
     wrong = seats(f"pri_{UNKNOWN}", 1, "do_not_bill")
     assert fields_of(seller.patch(f"/subscriptions/{sub}/preview", wrong)) == ["items.0.price_id"]
     assert refusal(seller.patch(f"/subscriptions/sub_{UNKNOWN}/preview", {})) == (404, "not_found")
-    lacking = App(app, "subscription.read").patch(f"/subscriptions/{sub}/preview", {})
+    lacking = App(app, "subscription.write").patch(f"/subscriptions/{sub}/preview", {})
     assert refusal(lacking) == (403, "forbidden")
     late = visits.subscribed(status="past_due")
     refused = seller.patch(f"/subscriptions/{late}/preview", seats(base, 2, "do_not_bill"))

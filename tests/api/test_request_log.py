@@ -1,6 +1,7 @@
 """What apps asked and how it was answered, found by the request id they were given."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
@@ -90,3 +91,38 @@ def test_lines_wait_while_the_database_is_away(seller: App, monkeypatch: pytest.
         with pytest.raises(ConnectionError):
             request_log.write()
     assert line(answer).status == 200
+
+
+def test_an_app_that_asks_too_often_gets_one_line_a_second(
+    app: Flask, seller: App, configure: Any, the_clock: Any
+) -> None:
+    configure(api_requests_per_minute=20)
+    request_log.write()
+    other = App(app, "product.read")
+    while seller.get("/products").status_code != 429:
+        pass
+    for _ in range(50):
+        assert seller.get("/products").status_code == 429
+    for _ in range(25):
+        other.get("/customers")
+    the_clock.advance(seconds=1.5)
+    seller.get("/products")
+    request_log.write()
+    lines = request_log.latest(1000)
+    assert len([each for each in lines if each.status == 403]) == 20, "what a key may not do counts too"
+    refused = [each.key_id for each in lines if each.status == 429]
+    assert sorted(map(refused.count, set(refused))) == [1, 2] or sorted(map(refused.count, set(refused))) == [1, 1]
+
+
+def test_what_apps_send_cannot_write_to_the_terminal(seller: App) -> None:
+    strange = "\x1b[2J\x1b]0;x\x07\nforged \x9b31m\u202e"
+    answer = seller.client.get(
+        f"/customers/{quote(strange)}", headers=seller.headers | {"User-Agent": "a\x1b[31mb\x9bc"}
+    )
+    request_log.write()
+    shell = CliRunner()
+    for words in (["requests"], ["requests", answer.headers["Request-Id"]]):
+        shown = shell.invoke(cli.main, words, color=True).output
+        assert "forged" in shown
+        assert all(each.isprintable() for each in shown.split("\n")), repr(shown)
+        assert not [line for line in shown.split("\n") if line.startswith("forged")]

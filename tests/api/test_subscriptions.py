@@ -153,7 +153,6 @@ WRONG = {
     "per_page=1.5": "per_page",
     "per_page=": "per_page",
     "per_page=%D9%A3": "per_page",
-    "per_page=99999999999999999999": "per_page",
     "after=sub_x": "after",
     f"after=ctm_{UNKNOWN}": "after",
     "after=%00": "after",

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from flask import Flask
 from paddle_billing.Entities.Transaction import Transaction as OfTheSdk
+from sqlalchemy import event
 
-from portal import clock, ids
+from portal import clock, db, ids
 from portal.db import session, transaction
 from portal.domain.catalog import Price, Product
 from portal.domain.customers import Address, Business, Customer
@@ -15,6 +16,7 @@ from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import Transaction
 from tests import people
 from tests.api.calls import App, fields_of, refusal
+from tests.api.hostile_urls import HOSTILE_URLS
 from tests.conftest import NOW
 
 
@@ -124,9 +126,9 @@ def test_the_link_is_made_anew_for_each_answer_and_stands_in_no_event(seller: Ap
     again = seller.get(f"/transactions/{data['id']}").json["data"]
     assert again["checkout"] != data["checkout"]
     with transaction():
-        for event in session().query(Event).filter(Event.subject_id == data["id"]):
-            assert event.data["checkout"] == {"url": None, "expires_at": None}
-            assert "pga_" not in str(event.data)
+        for each in session().query(Event).filter(Event.subject_id == data["id"]):
+            assert each.data["checkout"] == {"url": None, "expires_at": None}
+            assert "pga_" not in str(each.data)
 
 
 def test_a_page_of_the_sellers_own_learns_the_transaction(seller: App, amelia: Any) -> None:
@@ -150,6 +152,25 @@ def test_a_page_of_the_sellers_own_learns_the_transaction(seller: App, amelia: A
 def test_a_page_elsewhere_is_refused(seller: App, url: str) -> None:
     answer = seller.post("/transactions", order(checkout={"url": url}))
     assert refusal(answer) == (400, "transaction_checkout_url_domain_is_not_approved")
+
+
+def test_no_address_that_only_looks_like_the_sellers_own_is_taken(app: Flask) -> None:
+    seller, body, taken = App(app), order(), {}
+    for url in (*HOSTILE_URLS, "https://[", "https://]/", "https://[::1", "//[", "https://app.aeroedit.example:x/"):
+        answer = seller.post("/transactions", body | {"checkout": {"url": url}})
+        if answer.status_code != 400:
+            taken[url] = answer.status_code
+    assert taken == {}
+
+
+def test_an_entity_that_is_included_twice_is_looked_up_once(seller: App, amelia: Any) -> None:
+    made(seller, order(**amelia))
+    seen: list[str] = []
+    event.listen(db.engine(), "before_cursor_execute", lambda *said: seen.append(said[2]))
+    seller.get("/transactions?include=customer")
+    once = len(seen)
+    seller.get("/transactions?include=" + ",".join(["customer"] * 200))
+    assert len(seen) <= 2 * once
 
 
 def test_during_a_trial_nothing_is_due(seller: App, amelia: Any) -> None:

@@ -150,6 +150,8 @@ def test_a_declined_charge_prevents_the_change(app: Flask, seller: App, base: st
     assert [item.quantity for item in items_of(sub)] == [10]
     [bill] = billing.bills_of(sub)
     assert (bill.status, bill.next_attempt_at, bill.payments[0]["error_code"]) == ("canceled", None, "declined")
+    told = ["created", "billed", "payment_failed", "updated", "canceled"]
+    assert people.events_of(sub) == [f"transaction.{each}" for each in told]
     assert people.row(sub).status == "active"
     assert "subscription.updated" not in people.events_of(sub)
     the_clock.advance(days=1)

@@ -13,6 +13,8 @@ from portal.db import session, transaction
 from portal.domain import bills, customers, subscriptions
 from portal.domain.actors import system
 from tests import people
+from tests.api.calls import App
+from tests.api.test_transactions import address, business
 from tests.conftest import NOW
 from tests.customer import visits
 from tests.customer.visits import UNKNOWN, alike
@@ -123,6 +125,59 @@ def test_an_apps_address_under_the_wrong_customer_is_like_an_unknown_one(
     unknown = client.get(f"/customers/{amelia}/addresses/add_{UNKNOWN}", headers=headers)
     assert (right.status_code, wrong.status_code) == (200, 404)
     assert alike(wrong) == alike(unknown)
+
+
+def test_somebody_elses_id_in_an_apps_body_is_like_an_unknown_one(
+    app: Flask, amelia: str, theirs: dict[str, str]
+) -> None:
+    seller = App(app)
+    own, place = visits.subscribed(amelia), address(amelia)
+    theirs |= {"biz": business(theirs["ctm"])}
+    items = [{"price_id": theirs["pri"], "quantity": 1}]
+    order = {"items": items, "customer_id": amelia, "address_id": place}
+    made = seller.post("/transactions", order).json["data"]["id"]
+    before = visits.records()
+    for method, path, field, kind, more in (
+        ("POST", "/transactions", "address_id", "add", order),
+        ("POST", "/transactions", "business_id", "biz", order),
+        ("PATCH", f"/transactions/{made}", "address_id", "add", {}),
+        ("PATCH", f"/transactions/{made}", "business_id", "biz", {}),
+        ("PATCH", f"/subscriptions/{own}", "address_id", "add", {}),
+        ("PATCH", f"/subscriptions/{own}", "business_id", "biz", {}),
+        ("PATCH", f"/subscriptions/{own}", "customer_id", "ctm", {}),
+        ("PATCH", f"/subscriptions/{own}/preview", "address_id", "add", {}),
+        ("PATCH", f"/subscriptions/{own}/preview", "business_id", "biz", {}),
+    ):
+        answers = []
+        for id in (theirs[kind], f"{kind}_{UNKNOWN}"):
+            status, text = alike(seller.call(method, path, {**more, field: id}))
+            answers.append((status, text.replace(id, "ID")))
+        assert answers[0] == answers[1], f"{method} {path} {field}"
+        assert answers[0][0] in (400, 404)
+    moved = seller.patch(f"/transactions/{made}", {"customer_id": theirs["ctm"]})
+    assert moved.status_code == 404, "it would be his, with her address"
+    assert visits.records() == before
+
+
+def test_what_is_nested_under_the_wrong_customer_is_like_an_unknown_one(
+    app: Flask, amelia: str, theirs: dict[str, str]
+) -> None:
+    seller = App(app)
+    theirs |= {"biz": business(theirs["ctm"])}
+    before = visits.records()
+    for kind, part, calls in (
+        ("add", "addresses", {"GET": None, "PATCH": {"city": "Here"}}),
+        ("biz", "businesses", {"GET": None, "PATCH": {"name": "Mine"}}),
+        ("paymtd", "payment-methods", {"GET": None, "DELETE": None}),
+    ):
+        for method, body in calls.items():
+            answers = []
+            for id in (theirs[kind], f"{kind}_{UNKNOWN}"):
+                status, text = alike(seller.call(method, f"/customers/{amelia}/{part}/{id}", body))
+                answers.append((status, text.replace(id, "ID")))
+            assert answers[0] == answers[1], f"{method} {part}"
+            assert answers[0][0] == 404
+    assert visits.records() == before
 
 
 def test_a_form_field_with_somebody_elses_id_changes_nothing_of_theirs(

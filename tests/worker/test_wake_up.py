@@ -2,7 +2,8 @@
 
 from portal import db, worker
 from portal.db import transaction
-from portal.domain import mails, subscriptions
+from portal.domain import events, mails, subscriptions
+from portal.domain.actors import system
 from tests import people
 
 
@@ -19,4 +20,17 @@ def test_a_queued_mail_wakes_a_listening_worker_and_a_rolled_back_one_does_not(d
     with transaction():
         mails.tell("renewal_reminder", subscriptions.get(sub))
     assert [heard.channel for heard in listening.notifies(timeout=10, stop_after=1)] == ["portal_work"]
+    listening.close()
+
+
+def test_an_event_wakes_it_too_and_once_a_transaction(database: str) -> None:
+    if not db.is_postgresql():
+        return
+    sub = people.subscription(people.customer())
+    listening = worker._Waker()._listening()
+    with transaction():
+        for _ in range(2):
+            events.record("subscription.updated", subscriptions.get(sub), by=system())
+        mails.tell("renewal_reminder", subscriptions.get(sub))
+    assert [heard.channel for heard in listening.notifies(timeout=0.5)] == ["portal_work"]
     listening.close()
