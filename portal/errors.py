@@ -227,7 +227,8 @@ class TooMany(Refusal):
     code, status, type = "too_many_requests", 429, "api_error"
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"Too many requests. Nothing was done. Try again in {retry_after} seconds.")
+        wait = "1 second" if retry_after == 1 else f"{retry_after} seconds"
+        super().__init__(f"Too many requests. Nothing was done. Try again in {wait}.")
         self.retry_after = retry_after
         self.headers: dict[str, str] = {}
         """What tells an app of its limit."""

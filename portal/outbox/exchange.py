@@ -98,7 +98,7 @@ class _Connection(HTTPConnection):
     def exchange(self, body: bytes, headers: dict[str, str], until: float) -> Answer:
         self.until = until
         if self.sock is not None:
-            self.sock.begin(until)
+            self.sock.allow_until(until)
         self.request("POST", self.place.path, body, headers)
         response = self.getresponse()
         content = response.read(MOST_BYTES)
@@ -128,9 +128,9 @@ class _Timed:
 
     def __init__(self, sock: socket.socket, until: float) -> None:
         self.sock, self._users = sock, 1
-        self.begin(until)
+        self.allow_until(until)
 
-    def begin(self, until: float) -> None:
+    def allow_until(self, until: float) -> None:
         self.until, self.left = until, _MOST_RECEIVED
 
     def sendall(self, data: bytes) -> None:

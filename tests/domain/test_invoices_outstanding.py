@@ -1,4 +1,4 @@
-"""Invoices that customers pay by other means: whether they are paid is not known here, so no card is charged for them."""
+"""Invoices that customers pay by other means: nobody here knows if they are paid, so no card is charged for them."""
 
 from typing import Any
 
