@@ -4,12 +4,13 @@ Lines are collected in memory and written every half second by a thread of the w
 for them; a process that is killed loses what it has not written yet. Kept for 30 days.
 """
 
-import atexit
 import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from multiprocessing.util import Finalize
 from typing import Any
 
 from sqlalchemy import Index, delete, select
@@ -79,7 +80,7 @@ def write() -> int:
 def keep_writing() -> None:
     """Starts the thread that writes, in a process that serves."""
     threading.Thread(target=_write_on, name="request log", daemon=True).start()
-    atexit.register(_stopped.set)
+    Finalize(None, _finish, exitpriority=0)  # atexit is not heard in a process that multiprocessing has started
 
 
 def find(request_id: str) -> ApiRequest | None:
@@ -98,6 +99,13 @@ def latest(limit: int, *, key_id: str | None = None, only_errors: bool = False) 
 
 def forget_old() -> None:
     session().execute(delete(ApiRequest).where(ApiRequest.at < clock.now() - KEPT))
+
+
+def _finish() -> None:
+    """What was collected last, when the process ends in good order."""
+    _stopped.set()
+    with suppress(DBAPIError):
+        write()
 
 
 def _write_on() -> None:

@@ -7,12 +7,13 @@ from typing import Any
 from babel import Locale
 from email_validator import EmailNotValidError, validate_email
 from flask import make_response, render_template, request, url_for
+from flask import session as browser
 
 from portal import clock, gateways, i18n, limits, links
 from portal.customer import bp, see_other
 from portal.customer.checkout_visit import buyer, is_at_home, visited
 from portal.db import session, transaction
-from portal.domain import beginnings, codes, customers, orders, purchases, subscriptions, transactions
+from portal.domain import beginnings, codes, customers, orders, purchases, shapes, subscriptions, transactions
 from portal.domain.customers import Address
 from portal.domain.payment_methods import Card, PaymentMethod
 from portal.domain.transactions import UNBILLED, Transaction
@@ -67,14 +68,16 @@ def checkout_who_submit(bought: Transaction) -> Any:
         return _page(bought, asking=True, wrong=wrong, said=said, status=400)
     limits.take(f"checkout-who:{bought.id}", per_hour=_NAMES_AN_HOUR)
     with suppress(TransactionRefusal), transaction():  # paid or called off meanwhile: the page says so
+        bought = transactions.get(bought.id)
         purchases.identify(
-            transactions.get(bought.id),
+            bought,
             email=said["email"] if asks_email else None,
             country=said["country"],
             postal_code=said["postal_code"] or None,
             locale=i18n.language(),
             by=buyer(bought),
         )
+        browser["named"] = _name(bought)
     return _back(bought)
 
 
@@ -150,7 +153,7 @@ def _back(bought: Transaction) -> Any:
 
 
 def _is_payable(bought: Transaction) -> bool:
-    return bought.status == "ready" and bought.is_automatic and not orders.is_stale(bought)
+    return bought.status == "ready" and bought.is_automatic and not orders.is_stale(bought) and not _asks_who(bought)
 
 
 def _asks_email(bought: Transaction) -> bool:
@@ -159,7 +162,17 @@ def _asks_email(bought: Transaction) -> bool:
 
 
 def _asks_who(bought: Transaction) -> bool:
-    return bought.customer_id is None or bought.address_id is None
+    return bought.customer_id is None or bought.address_id is None or not _is_named_here(bought)
+
+
+def _is_named_here(bought: Transaction) -> bool:
+    """Whether the seller said who buys, or this browser: what another who has the link typed is neither shown here
+    nor paid for, lest a card ends up in a stranger's account."""
+    return bought.identified_at is None or browser.get("named") == _name(bought) or is_at_home(bought)
+
+
+def _name(bought: Transaction) -> list[str | None]:
+    return [bought.id, shapes.instant(bought.identified_at)]
 
 
 def _may_say_who(bought: Transaction) -> bool:
@@ -210,16 +223,17 @@ def _done(bought: Transaction) -> str:
 def _shown(bought: Transaction) -> str | None:
     """The buyer's address; as it was typed here it is shown in one spelling, known or not known before."""
     customer = customers.get(bought.customer_id) if bought.customer_id else None
-    if customer is None:
+    if customer is None or not _is_named_here(bought):
         return None
     return customer.email_key if bought.identified_at else customer.email
 
 
 def _said(bought: Transaction) -> dict[str, str]:
     """What the form for who buys is filled in with: only what was said here before."""
-    address = session().get(Address, bought.address_id) if bought.address_id and bought.identified_at else None
+    typed = bought.identified_at is not None and _is_named_here(bought)
+    address = session().get(Address, bought.address_id) if bought.address_id and typed else None
     return {
-        "email": (_shown(bought) or "") if bought.identified_at else "",
+        "email": (_shown(bought) or "") if typed else "",
         "country": address.country_code if address else "",
         "postal_code": (address.postal_code or "") if address else "",
     }

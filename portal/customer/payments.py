@@ -48,6 +48,8 @@ def invoice_by_link(id: str) -> Any:
     customer = customers.get(paid.customer_id or "")
     if customer.links_valid_from and claims.issued_at <= customer.links_valid_from:
         return render_template("customer/invoice_link_expired.html"), 410
+    if not paid.has_invoice:
+        raise NotFound("invoice", id)
     shown = "inline" if request.args.get("disposition") == "inline" else "attachment"
     return _pdf(paid, invoices.of(paid, language=customer.locale), shown)
 

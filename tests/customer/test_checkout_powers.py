@@ -1,11 +1,13 @@
 """What a checkout link does not give: the seller's choices, other people's accounts, and who is a customer (T22)."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from portal import clock, tokens
 from portal.db import transaction
 from portal.domain import browser_sessions
 from portal.domain.customers import Address, Customer
@@ -71,8 +73,8 @@ def test_the_checkout_tells_nobody_whose_address_is_known(app: Flask, amelia: st
             (status, re.sub(r"2026-0+\d", "INVOICE", html.replace(email, "EMAIL")))
             for status, html in map(visits.alike, steps)
         ]
-        cookies = [steps[0].headers.getlist("Set-Cookie"), person.client.get_cookie("portal")]
-        assert cookies == [[], None], "buying signs nobody in"
+        cookies = [each.partition("=")[0] for each in steps[0].headers.getlist("Set-Cookie")]
+        assert cookies == ["form"], "that of every form; buying signs nobody in"
         assert person.open("/portal").path == "/portal/sign-in"
     for known, archived, unknown in zip(*seen.values(), strict=True):
         assert known == unknown
@@ -154,3 +156,53 @@ def test_one_link_names_only_so_many_buyers_an_hour(person: Person, app: Flask, 
     assert "Thank you" in person.submit(f"/portal/checkout/{txn}", **CARD), "who is named may still pay"
     person.open(link(other := order()))
     assert who(person, other).status == 303
+
+
+def test_each_kind_of_token_opens_its_own_page_and_no_other(app: Flask, amelia: str) -> None:
+    """T2, with what the checkout and invoices brought: as a link, and as the cookie of a visit."""
+    sub, txn, other = visits.subscribed(amelia), order(amelia), order(amelia)
+    Person(app).open(link(txn))
+    expires_at = clock.now() + timedelta(days=1)
+    origins = {"portal-session": txn, "customer": amelia, "sign-in": txn} | dict.fromkeys(
+        (tokens.CHECKOUT, tokens.CHECKOUT_VISIT, tokens.INVOICE), txn
+    )
+    paths = [f"/portal/checkout/{each}{page}" for each in (txn, other) for page in ("", "/who", "/confirm")]
+    paths += [f"/portal/invoices/{each}.pdf" for each in (txn, other)]
+    paths += ["/portal", "/portal/payments", f"/portal/payments/{txn}/invoice.pdf", f"/portal/subscriptions/{sub}"]
+    paths += [f"/portal/subscriptions/{sub}/{page}" for page in ("cancel", "update-payment-method")]
+    right = {(tokens.CHECKOUT, f"/portal/checkout/{txn}"), (tokens.DIRECT, "/portal")}
+    opened, visited = set(), set()
+    for purpose, origin in origins.items():
+        page = "portal" if purpose in (tokens.DIRECT, tokens.PORTAL_SESSION) else "checkout"
+        token = tokens.issue(purpose, origin, page=page, expires_at=expires_at)
+        for path in paths:
+            if app.test_client().get(path, query_string={"token": token}).status_code not in (403, 404):
+                opened.add((purpose, path))
+            client = app.test_client()
+            for name in ("checkout", "portal"):
+                client.set_cookie(name, token, path="/")
+            if client.get(path).status_code == 200:
+                visited.add((purpose, path))
+    assert opened == right
+    assert visited == {(tokens.CHECKOUT_VISIT, f"/portal/checkout/{txn}")}
+
+
+def test_what_one_typed_another_with_the_link_neither_sees_nor_pays_for(
+    app: Flask, person: Person, someone_else: Person, the_clock: Clock
+) -> None:
+    """Else a link sent on would put the card of who pays into the account of who sent it."""
+    txn = order()
+    person.open(link(txn))
+    person.press("Continue to payment", **SOMEBODY)
+    page = someone_else.open(link(txn))
+    assert "jo@example.com" not in page.html
+    assert "Card number" not in page
+    someone_else.submit(f"/portal/checkout/{txn}", **CARD)
+    assert (every(Subscription), every(PaymentMethod), row(txn).status) == ([], [], "ready")
+    the_clock.advance(seconds=1)
+    someone_else.open(link(txn))
+    assert "sam@example.com" in someone_else.press("Continue to payment", **SOMEBODY | {"email": "sam@example.com"})
+    assert "Thank you" in someone_else.press("Pay $30.00", **CARD)
+    (owner,) = [each for each in every(Customer) if each.id == row(txn).customer_id]
+    assert owner.email == "sam@example.com"
+    assert "sam@example.com" not in person.open(link(txn)).html

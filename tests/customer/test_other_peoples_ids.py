@@ -30,9 +30,7 @@ def theirs(app: Flask) -> dict[str, str]:
     sub = visits.subscribed(daniel, **visits.ending())
     now = NOW
     with transaction():
-        paid = bills.bill(
-            subscriptions.get(sub), starts_at=now - timedelta(days=30), ends_at=now, by=system()
-        ).id
+        paid = bills.bill(subscriptions.get(sub), starts_at=now - timedelta(days=30), ends_at=now, by=system()).id
         address = customers.Address(
             id=ids.new("add"), customer_id=daniel, country_code="US", created_at=now, updated_at=now
         )

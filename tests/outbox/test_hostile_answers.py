@@ -152,8 +152,9 @@ def test_what_is_signed_is_shown_without_what_a_terminal_obeys(monkeypatch: pyte
     listener = Listener(port, "secret", fail_first=0, say=said.append)
     listener.server.server_close()
     monkeypatch.setattr("portal.outbox.signatures.is_genuine", lambda *_: True)
-    body = '{"event_type": "customer.created", "event_id": "e", "occurred_at": "x", "data": {"name": "\x9b2J\u202eÄ\x7f"}}'
+    body = (
+        '{"event_type": "customer.created", "event_id": "e", "occurred_at": "x", "data": {"name": "\x9b2J\u202eÄ\x7f"}}'
+    )
     assert listener.take({}, body.encode()) == 200
     assert "Ä" in said[1]
     assert all(line.isprintable() for line in said[1].split("\n"))
-
