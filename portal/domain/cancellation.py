@@ -167,8 +167,9 @@ def _end(subscription: Subscription, *, at: datetime, by: Actor, because: str = 
     _tell((subscription,), by=by, because=because, told=told)
 
 
-def _is_due() -> tuple[Any, Any]:
-    return Subscription.scheduled_action == CANCEL, Subscription.scheduled_effective_at <= clock.now() - GRACE
+def _is_due() -> tuple[Any, ...]:
+    come = Subscription.scheduled_effective_at <= clock.now() - GRACE
+    return Subscription.scheduled_action == CANCEL, come, transactions.has_no_change_under_way(Subscription.id)
 
 
 def _ended(*, at: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import joinedload
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import bills, charges, events, shapes, transactions
+from portal.domain import bills, charges, events, proration, shapes, transactions
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.plans import Plan
@@ -87,7 +87,8 @@ def take(subscription: Any, change: dict[str, Any], known: dict[str, Any]) -> No
     if "items" in change:
         _take_items(subscription, change["items"], known)
     if "next_billed_at" in change:
-        _take_date(subscription, datetime.fromisoformat(change["next_billed_at"]))
+        at = datetime.fromisoformat(change["next_billed_at"])
+        _take_date(subscription, at, is_billed=change["date_is_billed"])
     subscription.touch()
 
 
@@ -134,10 +135,11 @@ def _new_item(subscription: Any, price: Any, position: int) -> SubscriptionItem:
     return item
 
 
-def _take_date(subscription: Any, at: datetime) -> None:
+def _take_date(subscription: Any, at: datetime, *, is_billed: bool) -> None:
     """The period (of a trial: the trial) ends at another instant, and later periods count from it."""
     if subscription.period_starts_at is not None and at <= subscription.period_starts_at:
         return  # it was paid for so late that the period it would have ended is over
+    subscription.price_lasts = _price_lasts(subscription, at, is_billed=is_billed)
     subscription.anchor_at = subscription.period_ends_at = at
     if subscription.scheduled_action in (CANCEL, PAUSE):
         subscription.scheduled_effective_at = subscription.billing_resumes_at = at
@@ -146,6 +148,16 @@ def _take_date(subscription: Any, at: datetime) -> None:
     for item in subscription.items:
         if subscription.status == "trialing" and item.trial_ends_at is not None:
             item.trial_ends_at = at
+
+
+def _price_lasts(subscription: Any, at: datetime, *, is_billed: bool) -> int | None:
+    """The time that the period gains or loses is paid for as all of it was; or nobody pays, and the price spreads."""
+    starts_at, ends_at, lasts = subscription.period_starts_at, subscription.period_ends_at, subscription.price_lasts
+    if starts_at is None or ends_at is None:
+        return None
+    if is_billed:
+        return proration.lasts(starts_at, ends_at, lasts)
+    return proration.spread(starts_at, ends_at, at, clock.now(), lasts)
 
 
 def _told_of(change: dict[str, Any], transaction_id: str) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def _resume(subscription: Subscription, *, at: datetime, on_resume: str | None, 
     starts_at, ends_at = subscription.kept_period_starts_at, subscription.kept_period_ends_at
     continues = on_resume == SAME_PERIOD and ends_at is not None and ends_at > at
     if not continues:
-        starts_at, subscription.anchor_at = at, at
+        starts_at, subscription.anchor_at, subscription.price_lasts = at, at, None
         ends_at = periods.nth(at, subscription.billing_interval, subscription.billing_frequency, 1)
     subscription.clear_schedule()
     subscription.on_resume = subscription.kept_period_starts_at = subscription.kept_period_ends_at = None

@@ -198,16 +198,18 @@ def _costs(
     """What a change costs (and, negative, gives back) by lines, before anything is billed."""
     if (items is None and moves_to is None) or wanted.mode in (None, "do_not_bill"):
         return []
-    starts_at, ends_at = subscription.period_starts_at, subscription.period_ends_at
-    share = proration.left(starts_at, ends_at, clock.now()) if _prorates(wanted) else None
+    starts_at, ends_at, lasts = subscription.period_starts_at, subscription.period_ends_at, subscription.price_lasts
+    share = proration.left(starts_at, ends_at, clock.now(), lasts) if _prorates(wanted) else None
     lines = [
         charges.line(price, abs(delta), share=share, credit=delta < 0)
         for price, _, delta in _deltas(subscription, items, known)
         if delta > 0 or share is not None
     ]
     if moves_to is not None:
-        longer = proration.moved(starts_at, ends_at, moves_to)
+        longer = proration.moved(starts_at, ends_at, moves_to, lasts)
         lines += [charges.line(price, count, share=longer) for price, count, _ in _all(subscription, items, known)]
+    if sum(abs(each["amount"]) for each in lines) > charges.MOST:
+        raise InvalidField("next_billed_at" if items is None else "items", f"may cost {charges.MOST} together at most")
     return [each for each in lines if each["amount"]]
 
 
@@ -250,6 +252,7 @@ def _change(
         change["items"] = [{"price_id": each, "quantity": quantity} for each, quantity in items.items()]
     if moves_to is not None:
         change["next_billed_at"] = shapes.text(moves_to)
+        change["date_is_billed"] = wanted.mode != "do_not_bill"
     return change
 
 

@@ -1,4 +1,7 @@
-"""Parts of a period's price, for changes in the middle of it: amount × seconds left ÷ seconds of the period.
+"""Parts of a period's price, for changes in the middle of it: amount × time left ÷ the time that one price pays for.
+
+That time is the length of the period as it was billed, wherever its end was moved to since: `price_lasts`, in
+microseconds, or None for a period that was not moved. So no part of it costs, or gives back, more than was paid.
 
 Rounded half-even to the currency's minor unit, for each line of a bill by itself (`docs/rules.md`).
 """
@@ -11,6 +14,9 @@ from typing import Any
 from portal.domain.shapes import period
 
 _DIGITS = 5
+_MICROSECOND = timedelta(microseconds=1)
+_LONGEST = 2**62
+"""What a column holds; a price that lasts as long is worth nothing for any period there is."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +36,33 @@ class Share:
         return {"rate": f"{float(self.fraction):.{_DIGITS}f}", "billing_period": period(self.starts_at, self.ends_at)}
 
 
-def left(starts_at: datetime, ends_at: datetime, now: datetime) -> Share:
+def left(starts_at: datetime, ends_at: datetime, now: datetime, price_lasts: int | None = None) -> Share:
     """What is left of a period: all of it before it begins, nothing after its end."""
     here = min(max(now, starts_at), ends_at)
-    return Share(_ratio(ends_at - here, ends_at - starts_at), here, ends_at)
+    return Share(_ratio(ends_at - here, starts_at, ends_at, price_lasts), here, ends_at)
 
 
-def moved(starts_at: datetime, ends_at: datetime, new_end: datetime) -> Share:
+def moved(starts_at: datetime, ends_at: datetime, new_end: datetime, price_lasts: int | None = None) -> Share:
     """What a period that ends at another instant is longer (or, negative, shorter) than it was."""
     earlier, later = sorted((ends_at, new_end))
-    return Share(_ratio(new_end - ends_at, ends_at - starts_at), earlier, later)
+    return Share(_ratio(new_end - ends_at, starts_at, ends_at, price_lasts), earlier, later)
 
 
-def _ratio(part: timedelta, whole: timedelta) -> Fraction:
-    if whole <= timedelta():
-        return Fraction(0)
-    microsecond = timedelta(microseconds=1)
-    return Fraction(part // microsecond, whole // microsecond)
+def lasts(starts_at: datetime, ends_at: datetime, price_lasts: int | None) -> int:
+    """How long one price pays for, in microseconds."""
+    return (ends_at - starts_at) // _MICROSECOND if price_lasts is None else price_lasts
+
+
+def spread(starts_at: datetime, ends_at: datetime, new_end: datetime, now: datetime, price_lasts: int | None) -> int:
+    """How long one price pays for after a move that nobody paid: what is left is worth what it was worth before."""
+    here = max(now, starts_at)
+    before, after = (ends_at - here) // _MICROSECOND, (new_end - here) // _MICROSECOND
+    now_lasts = lasts(starts_at, ends_at, price_lasts)
+    if before <= 0 or after <= 0:
+        return now_lasts
+    return min(max(-(-now_lasts * after // before), 1), _LONGEST)
+
+
+def _ratio(part: timedelta, starts_at: datetime, ends_at: datetime, price_lasts: int | None) -> Fraction:
+    whole = lasts(starts_at, ends_at, price_lasts)
+    return Fraction(part // _MICROSECOND, whole) if whole > 0 else Fraction(0)

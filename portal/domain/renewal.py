@@ -98,10 +98,11 @@ def _is_to_remind() -> Any:
     return Subscription.remind_at <= clock.now()
 
 
-def _is_to_open() -> tuple[Any, Any]:
+def _is_to_open() -> tuple[Any, ...]:
     """Names the statuses that do not renew, because SQLite would else read all that do, not the few that are due."""
     due = Subscription.next_billed_at <= clock.now() - config.current().renewal_grace
-    return due, Subscription.status.not_in([each for each in STATUSES if each not in RENEWING])
+    renews = Subscription.status.not_in([each for each in STATUSES if each not in RENEWING])
+    return due, renews, transactions.has_no_change_under_way(Subscription.id)
 
 
 def activate(subscription: Subscription, *, by: Actor) -> None:
@@ -135,7 +136,7 @@ def begin_period(subscription: Subscription, *, by: Actor) -> Transaction:
     )
     subscription.status = "active"
     subscription.first_billed_at = subscription.first_billed_at or starts_at
-    subscription.period_starts_at, subscription.period_ends_at = starts_at, ends_at
+    subscription.period_starts_at, subscription.period_ends_at, subscription.price_lasts = starts_at, ends_at, None
     subscription.bill_next_at(ends_at)
     for item in subscription.items:
         item.previously_billed_at = starts_at

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Select, bindparam, select, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Select, bindparam, select, text
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship, selectinload
 
 from portal import clock, config, db
@@ -165,6 +165,11 @@ class Subscription(Standing, Base):
     next_billed_at: Mapped[datetime | None]
     period_starts_at: Mapped[datetime | None]
     period_ends_at: Mapped[datetime | None]
+    price_lasts: Mapped[int | None] = mapped_column(BigInteger)
+    """How long one price pays for in this period (or in the one a pause keeps), in microseconds.
+
+    None, until the period's end is moved: as long as the period.
+    """
     paused_at: Mapped[datetime | None]
     canceled_at: Mapped[datetime | None]
     scheduled_action: Mapped[str | None]

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, bindparam, select, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, bindparam, null, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
@@ -200,6 +200,19 @@ def open_of(subscription_id: str) -> Sequence[Transaction]:
 def to_collect_of(subscription_id: str) -> list[Transaction]:
     """What of it a card is charged for: an invoice that the customer pays by other means may be paid already."""
     return [each for each in open_of(subscription_id) if each.is_automatic]
+
+
+def has_no_change_under_way(subscription_id: Any) -> Any:
+    """The condition that no change of a subscription is being paid.
+
+    It was asked for in time, so it comes before an end, a pause or a renewal, however late the worker finishes it.
+    """
+    begun = select(Transaction.id).where(
+        Transaction.subscription_id == subscription_id,
+        Transaction.lease_until.is_not(None),
+        Transaction.change.is_not(null()),
+    )
+    return ~begun.exists()
 
 
 def cancel(transaction: Transaction, *, by: Actor) -> None:
