@@ -19,9 +19,7 @@ def billed(sub: str, months_ago: int = 1, **changes: Any) -> str:
     """A payment of a subscription; gives its id."""
     start = NOW - timedelta(days=30 * months_ago)
     with transaction():
-        made = bills.bill(
-            subscriptions.get(sub), starts_at=start, ends_at=start + timedelta(days=30), by=system()
-        )
+        made = bills.bill(subscriptions.get(sub), starts_at=start, ends_at=start + timedelta(days=30), by=system())
         for name, value in ({"status": "completed", "paid_at": NOW, "next_attempt_at": None} | changes).items():
             setattr(made, name, value)
     return made.id
