@@ -8,7 +8,7 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy import select
 
-from portal import addresses
+from portal import destinations
 from portal.api import bodies, lists
 from portal.api.operations import operation
 from portal.db import session, transaction
@@ -185,10 +185,10 @@ def _refuse_unusable(type: str, destination: str) -> None:
     """Asks DNS, so it stands outside of transactions."""
     try:
         if type == "url":
-            addresses.check(destination)
+            destinations.check(destination)
         else:
             validate_email(destination, check_deliverability=False)
-    except addresses.Unacceptable as why:
+    except destinations.Unacceptable as why:
         raise UrlIncorrect(f"The destination can't be used: {why}. Nothing was changed.") from None
     except EmailNotValidError:
         raise bodies.invalid_field("destination", "must be an email address") from None

@@ -2,7 +2,7 @@
 
 import click
 
-from portal import addresses, config, db
+from portal import config, db, destinations
 from portal.domain import event_types
 from portal.terminal import plain
 
@@ -47,8 +47,8 @@ def send(event: str, setting_id: str | None, url: str | None, secret: str | None
     if setting_id is not None:
         url, secrets = _destination(setting_id)
     try:
-        addresses.check(url or "")
-    except addresses.Unacceptable as why:
+        destinations.check(url or "")
+    except destinations.Unacceptable as why:
         raise click.ClickException(f"Nothing was sent: {why}.") from None
     endpoint = exchange.Endpoint(url or "")
     attempt = errands.deliver(samples.parcel(event), endpoint, secrets)

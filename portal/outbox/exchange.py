@@ -1,6 +1,6 @@
 """One HTTP POST after the other to one endpoint, each within five seconds as a whole.
 
-The endpoint's name is resolved once and every address looked at (`addresses.py`); the connection goes to such an
+The endpoint's name is resolved once and every address looked at (`destinations.py`); the connection goes to such an
 address, TLS is proven for the name. The standard library's client does just this much: it asks no proxy and follows
 no redirect. What it lacks is a deadline that holds against a server which sends a byte now and then: `_Timed`.
 """
@@ -14,7 +14,7 @@ from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, RemoteDisconnected
 from typing import Any
 
-from portal import __version__, addresses
+from portal import __version__, destinations
 
 SECONDS = 5.0
 MOST_BYTES = 2048
@@ -73,14 +73,14 @@ class Endpoint:
 
     def _connected(self, until: float) -> "_Connection":
         if self._connection is None:
-            place = addresses.place(self._url)
-            found = addresses.resolve(place.host, place.port, within=until - time.monotonic())
+            place = destinations.place(self._url)
+            found = destinations.resolve(place.host, place.port, within=until - time.monotonic())
             self._connection = _Connection(place, found)
         return self._connection
 
 
 class _Connection(HTTPConnection):
-    def __init__(self, place: addresses.Place, found: list[str]) -> None:
+    def __init__(self, place: destinations.Place, found: list[str]) -> None:
         super().__init__(place.host, place.port)
         self.default_port = 443 if place.secure else 80
         self.place, self.found, self.until = place, found, 0.0
@@ -200,9 +200,9 @@ def _storable(text: str, most: int) -> str:
 
 
 def _words(trouble: Exception) -> str:
-    if isinstance(trouble, addresses.Unacceptable):
+    if isinstance(trouble, destinations.Unacceptable):
         return f"nothing was sent: {trouble}"
-    if isinstance(trouble, addresses.Unknown):
+    if isinstance(trouble, destinations.Unknown):
         return str(trouble)
     if isinstance(trouble, TimeoutError):
         return f"no complete answer within {SECONDS:g} seconds"

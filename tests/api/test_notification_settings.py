@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from portal import addresses, db, sealing
+from portal import db, destinations, sealing
 from portal.db import session, transaction
 from portal.domain import notification_settings
 from portal.domain.notification_settings import NotificationSetting
@@ -29,7 +29,7 @@ UNKNOWN = f"{PATH}/ntfset_01htymmb3hj0q9fmckjbtrmd73"
 
 @pytest.fixture(autouse=True)
 def _without_dns(monkeypatch: Any) -> None:
-    monkeypatch.setattr(addresses, "_looked_up", lambda *_: ["93.184.216.34"])
+    monkeypatch.setattr(destinations, "_looked_up", lambda *_: ["93.184.216.34"])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from portal import addresses
+from portal import destinations
 from portal.outbox import exchange, webhooks
 from tests import people
 from tests.api.calls import App, refusal
@@ -36,7 +36,7 @@ def dns(monkeypatch):
             raise socket.gaierror("no such name")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in names[host]]
 
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(destinations.socket, "getaddrinfo", look_up)
     return names
 
 
@@ -74,17 +74,17 @@ def test_every_hostile_url_is_refused_when_it_is_saved(app, dns):
 @pytest.mark.parametrize("url", FINE)
 def test_public_ones_are_fine(dns, url):
     dns["example.com"] = dns["EXAMPLE.com"] = [PUBLIC]
-    addresses.check(url)
+    destinations.check(url)
 
 
 def test_a_name_with_one_private_address_among_public_ones_is_refused(dns):
     dns["rebind.example.com"] = [PUBLIC, "10.0.0.7"]
-    with pytest.raises(addresses.Unacceptable):
-        addresses.check("https://rebind.example.com/")
+    with pytest.raises(destinations.Unacceptable):
+        destinations.check("https://rebind.example.com/")
 
 
 def test_a_name_that_does_not_exist_yet_may_be_saved(dns):
-    addresses.check("https://soon.example.com/")
+    destinations.check("https://soon.example.com/")
     assert dns.asked == 1
 
 
@@ -93,11 +93,11 @@ def test_a_resolver_that_hangs_keeps_nobody_waiting(monkeypatch):
     import time
 
     release = threading.Event()
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_a, **_m: release.wait(20) and [])
+    monkeypatch.setattr(destinations.socket, "getaddrinfo", lambda *_a, **_m: release.wait(20) and [])
     began = time.monotonic()
-    addresses.check("https://slow.example.com/", within=0.1)
-    with pytest.raises(addresses.Unknown):
-        addresses.resolve("slow.example.com", 443, within=0.1)
+    destinations.check("https://slow.example.com/", within=0.1)
+    with pytest.raises(destinations.Unknown):
+        destinations.resolve("slow.example.com", 443, within=0.1)
     assert time.monotonic() - began < 2
     release.set()
 
