@@ -1,7 +1,7 @@
 """Alembic's entry: the database and the tables are the portal's own."""
 
 from alembic import context
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from portal import config, db
 from portal.domain import schema
@@ -9,7 +9,15 @@ from portal.domain import schema
 if not db.is_connected():
     db.connect(config.current().database_url)
 
+
+def enforce_foreign_keys(connection: Connection, on: bool) -> None:
+    """SQLite rebuilds a table by dropping it, which must not be taken for deleting its rows; outside a transaction."""
+    if not db.is_postgresql():
+        connection.connection.driver_connection.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")  # type: ignore[union-attr]
+
+
 with db.engine().connect() as connection:
+    enforce_foreign_keys(connection, False)
     context.configure(
         connection=connection,
         target_metadata=schema.metadata,
@@ -22,3 +30,4 @@ with db.engine().connect() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(7081)"))  # two hosts deployed at once take turns
         context.run_migrations()
     connection.commit()
+    enforce_foreign_keys(connection, True)

@@ -194,6 +194,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("deleted_at", portal.db.Instant(timezone=True), nullable=True))
 
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("price_lasts", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("on_resume", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("kept_period_starts_at", portal.db.Instant(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("kept_period_ends_at", portal.db.Instant(timezone=True), nullable=True))
@@ -273,6 +274,7 @@ def downgrade() -> None:
         batch_op.drop_column("kept_period_ends_at")
         batch_op.drop_column("kept_period_starts_at")
         batch_op.drop_column("on_resume")
+        batch_op.drop_column("price_lasts")
 
     with op.batch_alter_table("payment_methods", schema=None) as batch_op:
         batch_op.drop_column("deleted_at")

@@ -95,31 +95,30 @@ def withdraw(subscription: Subscription, *, by: Actor) -> bool:
     return True
 
 
-def any_due() -> bool:
-    """Whether there is an end to carry out."""
-    return subscriptions.any_where(*_is_due())
+def due(limit: int) -> Sequence[str]:
+    """The ids of what there is to end."""
+    return subscriptions.ids_where(*_is_due(), first=Subscription.scheduled_effective_at, limit=limit)
 
 
-def carry_out(limit: int) -> int:
-    """Ends up to `limit` subscriptions whose instant has come, as one batch; answers how many there were.
+def carry_out(limit: int, only: str | None = None) -> int:
+    """Ends up to `limit` subscriptions (or `only` one) whose instant has come, as one batch; answers how many.
 
     It waits GRACE, so that who changed their mind in time is in time. Rows another worker holds are passed over.
     What was promised counts: `canceled_at` is the scheduled instant.
     """
     effective_at = Subscription.scheduled_effective_at
-    due = snapshots.whole(
-        select(Subscription).where(*_is_due()).order_by(effective_at).limit(limit).with_for_update(skip_locked=True)
-    )
-    if due:
+    wanted = select(Subscription).where(*_is_due(), *subscriptions.just(only)).order_by(effective_at).limit(limit)
+    ending_now = snapshots.whole(wanted.with_for_update(skip_locked=True))
+    if ending_now:
         values = _ended(at=effective_at) | {"version": Subscription.version + 1}
-        ending = update(Subscription).where(Subscription.id.in_([each.id for each in due])).values(values)
+        ending = update(Subscription).where(Subscription.id.in_([each.id for each in ending_now])).values(values)
         session().execute(ending.execution_options(synchronize_session=False))
-        charges.forgive(each.id for each in due)
-        indebted = {each.id for each in due if each.status == "past_due"}
-        for each in due:
+        charges.forgive(each.id for each in ending_now)
+        indebted = {each.id for each in ending_now if each.status == "past_due"}
+        for each in ending_now:
             each.become(_ended(at=each.scheduled_effective_at))
-        _tell(due, by=system(), indebted=indebted, told={"history": [history.ended("next_billing_period")]})
-    return len(due)
+        _tell(ending_now, by=system(), indebted=indebted, told={"history": [history.ended("next_billing_period")]})
+    return len(ending_now)
 
 
 def exhausted(subscription: Subscription) -> None:

@@ -8,6 +8,7 @@ A resumption begins a new period, billed in full; or it goes on with what was le
 short, as long as something is left of it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,32 +34,32 @@ from portal.errors import (
 NEW_PERIOD, SAME_PERIOD = "start_new_billing_period", "continue_existing_billing_period"
 
 
-def any_due() -> bool:
-    """Whether there is a pause to begin or to end."""
-    return subscriptions.any_where(*_is_due())
+def due(limit: int) -> Sequence[str]:
+    """The ids of what there is to pause or to resume."""
+    return subscriptions.ids_where(*_is_due(), first=Subscription.scheduled_effective_at, limit=limit)
 
 
-def carry_out(limit: int) -> int:
-    """Pauses and resumes what is due; answers how many."""
-    due = (
+def carry_out(limit: int, only: str | None = None) -> int:
+    """Pauses and resumes what is due (or `only` one of it); answers how many."""
+    claimed = (
         session()
         .scalars(
             subscriptions.whole()
-            .where(*_is_due())
+            .where(*_is_due(), *subscriptions.just(only))
             .order_by(Subscription.scheduled_effective_at)
             .limit(limit)
             .with_for_update(of=Subscription, skip_locked=True)
         )
         .all()
     )
-    for subscription in due:
+    for subscription in claimed:
         at = subscription.scheduled_effective_at or clock.now()
         if subscription.scheduled_action == PAUSE:
             resume_at = subscription.scheduled_resume_at
             _pause(subscription, at=at, resume_at=resume_at, by=system(), effective_from="next_billing_period")
         else:
             _resume(subscription, at=at, on_resume=subscription.on_resume, by=system())
-    return len(due)
+    return len(claimed)
 
 
 def at_period_end(
@@ -167,7 +168,8 @@ def _is_due() -> tuple[Any, ...]:
     """A resumption bills, so it waits as a renewal does: who canceled in time is in time."""
     now, action, at = clock.now(), Subscription.scheduled_action, Subscription.scheduled_effective_at
     resuming = and_(action == RESUME, at <= now - config.current().renewal_grace)
-    return action.in_((PAUSE, RESUME)), or_(and_(action == PAUSE, at <= now), resuming)
+    come = or_(and_(action == PAUSE, at <= now), resuming)
+    return action.in_((PAUSE, RESUME)), come, transactions.has_no_change_under_way(Subscription.id)
 
 
 def _pause(

@@ -9,6 +9,7 @@ The grace is longer than any request may wait for a lock, so whoever canceled be
 row first (`docs/rules.md`: the row lock decides; who was in time wins).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -43,23 +44,23 @@ from portal.errors import (
 from portal.gateways import Gateway
 
 
-def any_to_remind() -> bool:
-    """Whether there is a renewal to announce."""
-    return subscriptions.any_where(_is_to_remind())
+def to_remind(limit: int) -> Sequence[str]:
+    """The ids of the subscriptions whose renewal is to be announced."""
+    return subscriptions.ids_where(_is_to_remind(), first=Subscription.remind_at, limit=limit)
 
 
-def any_to_open() -> bool:
-    """Whether there is a period to open."""
-    return subscriptions.any_where(*_is_to_open())
+def to_open(limit: int) -> Sequence[str]:
+    """The ids of the subscriptions whose next period is to be opened."""
+    return subscriptions.ids_where(*_is_to_open(), first=Subscription.next_billed_at, limit=limit)
 
 
-def remind_due(limit: int) -> int:
-    """Queues the reminders that are due; answers how many."""
+def remind_due(limit: int, only: str | None = None) -> int:
+    """Queues the reminders that are due (or `only` one of them); answers how many."""
     due = (
         session()
         .scalars(
             subscriptions.whole()
-            .where(_is_to_remind())
+            .where(_is_to_remind(), *subscriptions.just(only))
             .order_by(Subscription.remind_at)
             .limit(limit)
             .with_for_update(of=Subscription, skip_locked=True)
@@ -76,13 +77,13 @@ def remind_due(limit: int) -> int:
     return len(due)
 
 
-def open_due(limit: int) -> int:
-    """Opens the next period of the subscriptions whose billing is due; answers how many."""
+def open_due(limit: int, only: str | None = None) -> int:
+    """Opens the next period of the subscriptions whose billing is due (or `only` of one); answers how many."""
     due = (
         session()
         .scalars(
             subscriptions.whole()
-            .where(*_is_to_open())
+            .where(*_is_to_open(), *subscriptions.just(only))
             .order_by(Subscription.next_billed_at)
             .limit(limit)
             .with_for_update(of=Subscription, skip_locked=True)

@@ -7,7 +7,7 @@ The scheduled change stands on the row itself, under its version check. Only can
 pausing.py change a status.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -268,8 +268,18 @@ def get(subscription_id: str, *, customer_id: str | None = None) -> Subscription
 
 
 def any_where(*conditions: Any) -> bool:
-    """Whether there is such a subscription at all: a look that takes no lock, before a batch that does."""
+    """Whether there is such a subscription at all; takes no lock."""
     return session().scalar(select(Subscription.id).where(*conditions).limit(1)) is not None
+
+
+def ids_where(*conditions: Any, first: Any, limit: int) -> Sequence[str]:
+    """The ids of up to `limit` such subscriptions, in the order of a column: a look without a lock, before a batch."""
+    return session().scalars(select(Subscription.id).where(*conditions).order_by(first).limit(limit)).all()
+
+
+def just(id: str | None) -> tuple[Any, ...]:
+    """The condition that it is this one, if one is named."""
+    return () if id is None else (Subscription.id == id,)
 
 
 def refuse_archiving(customer_id: str) -> None:

@@ -9,9 +9,10 @@ serializes it. Whatever a worker was killed over is still due, and is done by th
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psycopg
+from sqlalchemy.exc import OperationalError
 
 from portal import config, db, gateways
 from portal.db import transaction
@@ -33,17 +34,17 @@ _stopping = False
 
 def period_end() -> bool:
     """Ends the subscriptions whose instant has come."""
-    return _batch(cancellation.any_due, cancellation.carry_out, BATCH)
+    return _of_subscriptions(cancellation.due, cancellation.carry_out, BATCH)
 
 
 def pauses() -> bool:
     """Begins and ends the pauses whose instant has come."""
-    return _batch(pausing.any_due, pausing.carry_out, BATCH)
+    return _of_subscriptions(pausing.due, pausing.carry_out, BATCH)
 
 
 def renewals() -> bool:
     """Opens and bills the periods that begin."""
-    return _batch(renewal.any_to_open, renewal.open_due, BATCH // 5)
+    return _of_subscriptions(renewal.to_open, renewal.open_due, BATCH // 5)
 
 
 def collections() -> bool:
@@ -53,7 +54,7 @@ def collections() -> bool:
 
 def reminders() -> bool:
     """Announces the renewals that come near."""
-    return _batch(renewal.any_to_remind, renewal.remind_due, BATCH)
+    return _of_subscriptions(renewal.to_remind, renewal.remind_due, BATCH)
 
 
 def mails() -> bool:
@@ -138,6 +139,35 @@ def _batch(any_due: Callable[[], bool], carry_out: Callable[[int], int], size: i
         return False
     with transaction():
         return carry_out(size) > 0
+
+
+def _of_subscriptions(due: Callable[[int], Sequence[str]], carry_out: Callable[..., int], size: int) -> bool:
+    """One batch; if a row of it can't be done, each by itself, so that nobody else waits for what a person must mend.
+
+    Trouble of the database itself is not a row's: it is left to whoever called.
+    """
+    try:
+        return _batch(lambda: bool(due(1)), carry_out, size)
+    except OperationalError:
+        raise
+    except Exception:
+        log.warning("a batch of %s failed; each row of it is tried by itself", carry_out.__module__)
+        db.close()
+    done = sum(_by_itself(carry_out, each) for each in due(size) if not is_stopping())
+    if not done:
+        _rest(_AFTER_TROUBLE_SECONDS)
+    return done > 0
+
+
+def _by_itself(carry_out: Callable[..., int], subscription_id: str) -> int:
+    try:
+        with transaction():
+            return carry_out(1, subscription_id)
+    except OperationalError:
+        raise
+    except Exception:
+        log.exception("subscription %s can't be done; it stays due", subscription_id)
+        return 0
 
 
 def _attempt(task: Task) -> bool:
