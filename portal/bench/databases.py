@@ -41,6 +41,7 @@ def _empty(kind: str, folder: Path) -> Iterator[str]:
             for leftover in folder.glob("bench.db*"):
                 leftover.unlink()
         return
+    sys.path.insert(0, str(config.ROOT))  # before the packages: one of them brings a `tests` of its own
     try:
         from tests.postgres import TemporaryPostgres
     except ImportError:

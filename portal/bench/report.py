@@ -132,7 +132,7 @@ def _webhooks(plan: Plan, figures: list[Measured]) -> str:
 By one `portal worker` with its defaults, to a receiver on the same machine that answers 200 at once.
 
 **An event's way** from its commit to the receiver's 200: {plan.events} events, {notifying.EVENTS_A_SECOND} a second,
-one at a time. On PostgreSQL a commit wakes the worker; on SQLite an idle one looks every half second.
+one at a time. On PostgreSQL a commit wakes the worker; on SQLite an idle one looks five times a second.
 
 {_table(("database", "p50 ms", "p99 ms"), way)}
 
