@@ -60,18 +60,17 @@ def _nearest(instant: datetime) -> datetime:
 
 
 def _split(text: Any) -> Any:
-    if not isinstance(text, str):
-        return text
-    return text.split(",") if text else []
+    """A filter that is there but empty is a mistake of the app, and is refused: it must not mean everything."""
+    return text.split(",") if isinstance(text, str) else text
 
 
-Id = Annotated[str, Field(max_length=200)]
+Id = Annotated[str, Field(min_length=1, max_length=200)]
 """An id as an app sends it: one that is unknown finds nothing."""
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_storable)]
 """An instant of RFC 3339, with its zone."""
 Bound = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_nearest)]
 """An instant to compare with: one beyond all that can be stored is as good as the last that can."""
-Several = Annotated[list[Item], BeforeValidator(_split), Field(max_length=200)]
+Several = Annotated[list[Item], BeforeValidator(_split), Field(min_length=1, max_length=200)]
 """A comma-separated query parameter."""
 CustomData = dict[str, Any]
 
