@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from portal import clock
-from portal.domain import changing, charges, periods, shapes, transaction_entities
+from portal.domain import changing, charges, periods, shapes
 from portal.domain.billing_entities import BillDetails, NextBill, UpdateSummary
 from portal.domain.charges import Bill
 from portal.domain.plans import Plan
@@ -65,20 +65,9 @@ def _bill(bill: Bill, subscription: Any, starts_at: datetime, ends_at: datetime)
 
 
 def _details(bill: Bill, currency: str) -> BillDetails:
-    totals, due = _totals(bill.amount), str(bill.due)
     return {
-        "tax_rates_used": [{"tax_rate": "0", "totals": totals}],
-        "totals": {
-            **totals,
-            "grand_total": due,
-            "grand_total_tax": "0",
-            "credit": str(bill.credit),
-            "credit_to_balance": "0",
-            "balance": due,
-            "fee": None,
-            "earnings": None,
-            "currency_code": currency,
-        },
+        "tax_rates_used": [{"tax_rate": "0", "totals": shapes.totals(bill.amount)}],
+        "totals": shapes.bill_totals(bill.amount, bill.credit, currency),
         "line_items": [_line(each) for each in bill.lines],
     }
 
@@ -86,10 +75,6 @@ def _details(bill: Bill, currency: str) -> BillDetails:
 def _line(line: dict[str, Any]) -> Any:
     """As a transaction tells of it, but without an id."""
     return {name: value for name, value in shapes.line_item(line).items() if name != "id"}
-
-
-def _totals(amount: int) -> transaction_entities.Totals:
-    return {"subtotal": str(amount), "discount": "0", "tax": "0", "total": str(amount)}
 
 
 def _summary(plan: Plan, currency: str) -> UpdateSummary | None:

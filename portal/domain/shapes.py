@@ -142,8 +142,6 @@ def subscription(row: Any, sold: Callable[[Any], Sold] = sold) -> entities.Subsc
 
 
 def transaction(row: Any) -> transaction_entities.Transaction:
-    amount, due = str(row.amount), str(row.amount - row.credit)
-    totals: transaction_entities.Totals = {"subtotal": amount, "discount": "0", "tax": "0", "total": amount}
     return {
         "id": row.id,
         "status": row.status,
@@ -170,18 +168,10 @@ def transaction(row: Any) -> transaction_entities.Transaction:
             for line in row.lines
         ],
         "details": {
-            "tax_rates_used": [{"tax_rate": "0", "totals": totals}],
-            "totals": {
-                **totals,
-                "grand_total": due,
-                "grand_total_tax": "0",
-                "credit": str(row.credit),
-                "credit_to_balance": "0",
-                "balance": "0" if row.status in ("paid", "completed") else due,
-                "fee": None,
-                "earnings": None,
-                "currency_code": row.currency_code,
-            },
+            "tax_rates_used": [{"tax_rate": "0", "totals": totals(row.amount)}],
+            "totals": bill_totals(
+                row.amount, row.credit, row.currency_code, is_paid=row.status in ("paid", "completed")
+            ),
             "adjusted_totals": None,
             "payout_totals": None,
             "adjusted_payout_totals": None,
@@ -194,6 +184,28 @@ def transaction(row: Any) -> transaction_entities.Transaction:
         "billed_at": instant(row.billed_at),
         "revised_at": instant(row.revised_at),
     }
+
+
+def bill_totals(
+    amount: int, credit: int, currency: str, *, is_paid: bool = False
+) -> transaction_entities.TransactionTotals:
+    """What a bill comes to; `grand_total` is what is to pay after earlier credit. Taxes are the seller's matter."""
+    due = str(amount - credit)
+    return {
+        **totals(amount),
+        "grand_total": due,
+        "grand_total_tax": "0",
+        "credit": str(credit),
+        "credit_to_balance": "0",
+        "balance": "0" if is_paid else due,
+        "fee": None,
+        "earnings": None,
+        "currency_code": currency,
+    }
+
+
+def totals(amount: int) -> transaction_entities.Totals:
+    return {"subtotal": str(amount), "discount": "0", "tax": "0", "total": str(amount)}
 
 
 def payment_method(row: Any) -> entities.PaymentMethod:

@@ -100,7 +100,7 @@ class Standing:
         Raises PastDue, LockedForRenewal.
         """
         if by.kind == "key" and self.status == "past_due":
-            raise PastDue("The subscription is past due. Nothing was changed; collect or cancel its transaction first.")
+            raise PastDue("A payment is overdue. Nothing was changed. Wait until it is collected, or cancel at once.")
         self.refuse_apps_near_billing(by)
 
     def refuse_apps_near_billing(self, by: Actor) -> None:

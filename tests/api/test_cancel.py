@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.db import transaction
-from portal.domain import api_keys, bills, subscriptions, transactions
+from portal.domain import api_keys, bills, cancellation, subscriptions, transactions
 from portal.domain.actors import system
 from tests import people
 from tests.api.calls import App, fields_of, refusal
@@ -81,6 +81,29 @@ def test_a_key_with_every_usual_permission_does_not_end_it_at_once(seller: App, 
     assert refusal(answer) == (403, "forbidden")
     assert "subscription.cancel_immediately" in answer.json["error"]["detail"]
     assert visits.records() == before
+
+
+def test_the_reason_comes_back_in_answers_and_events_until_it_is_taken_back(seller: App, sub: str) -> None:
+    why = {"reason": "unused", "comment": "No time to fly."}
+    assert seller.post(f"/subscriptions/{sub}/cancel", why).json["data"]["cancellation"] == why
+    assert visits.events(sub)[-1].data["cancellation"] == why
+    kept = seller.patch(f"/subscriptions/{sub}", {"scheduled_change": None}).json["data"]
+    assert kept["cancellation"] is visits.events(sub)[-1].data["cancellation"] is None
+
+
+def test_the_reason_stays_when_the_end_has_come(seller: App, sub: str, the_clock: Any) -> None:
+    seller.post(f"/subscriptions/{sub}/cancel", {"reason": "switched"})
+    the_clock.set(END + timedelta(minutes=1))
+    with transaction():
+        assert cancellation.carry_out(10) == 1
+    assert visits.events(sub)[-1].type == "subscription.canceled"
+    assert visits.events(sub)[-1].data["cancellation"] == {"reason": "switched", "comment": None}
+
+
+@pytest.mark.parametrize("body", [{"reason": "bored"}, {"reason": 7}, {"comment": "x" * 2001}, {"comment": ["x"]}])
+def test_a_reason_that_is_none_of_ours_cancels_nothing(seller: App, sub: str, body: dict[str, Any]) -> None:
+    assert fields_of(seller.post(f"/subscriptions/{sub}/cancel", body)) == list(body)
+    assert not visits.is_scheduled(sub)
 
 
 def test_a_key_that_was_granted_it_by_name_ends_it_at_once(mighty: App, sub: str, the_clock: Any) -> None:
