@@ -107,8 +107,8 @@ def carry_out(limit: int, only: str | None = None) -> int:
     What was promised counts: `canceled_at` is the scheduled instant.
     """
     effective_at = Subscription.scheduled_effective_at
-    wanted = select(Subscription).where(*_is_due(), *subscriptions.just(only)).order_by(effective_at).limit(limit)
-    ending_now = snapshots.whole(wanted.with_for_update(skip_locked=True))
+    mine = subscriptions.lock(*_is_due(), *subscriptions.just(only), first=effective_at, limit=limit)
+    ending_now = snapshots.whole(select(Subscription).where(*mine).order_by(effective_at))
     if ending_now:
         values = _ended(at=effective_at) | {"version": Subscription.version + 1}
         ending = update(Subscription).where(Subscription.id.in_([each.id for each in ending_now])).values(values)

@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import and_, or_
 
 from portal import clock, config
-from portal.db import session
 from portal.domain import bills, events, history, mails, periods, subscriptions, transactions
 from portal.domain.actors import Actor, system
 from portal.domain.subscriptions import PAUSE, RESUME, Subscription
@@ -41,17 +40,8 @@ def due(limit: int) -> Sequence[str]:
 
 def carry_out(limit: int, only: str | None = None) -> int:
     """Pauses and resumes what is due (or `only` one of it); answers how many."""
-    claimed = (
-        session()
-        .scalars(
-            subscriptions.whole()
-            .where(*_is_due(), *subscriptions.just(only))
-            .order_by(Subscription.scheduled_effective_at)
-            .limit(limit)
-            .with_for_update(of=Subscription, skip_locked=True)
-        )
-        .all()
-    )
+    conditions = (*_is_due(), *subscriptions.just(only))
+    claimed = subscriptions.locked(*conditions, first=Subscription.scheduled_effective_at, limit=limit)
     for subscription in claimed:
         at = subscription.scheduled_effective_at or clock.now()
         if subscription.scheduled_action == PAUSE:

@@ -56,17 +56,8 @@ def to_open(limit: int) -> Sequence[str]:
 
 def remind_due(limit: int, only: str | None = None) -> int:
     """Queues the reminders that are due (or `only` one of them); answers how many."""
-    due = (
-        session()
-        .scalars(
-            subscriptions.whole()
-            .where(_is_to_remind(), *subscriptions.just(only))
-            .order_by(Subscription.remind_at)
-            .limit(limit)
-            .with_for_update(of=Subscription, skip_locked=True)
-        )
-        .all()
-    )
+    conditions = (_is_to_remind(), *subscriptions.just(only))
+    due = subscriptions.locked(*conditions, first=Subscription.remind_at, limit=limit)
     for subscription in due:
         subscription.remind_at = None
     mails.tell_all(
@@ -79,17 +70,8 @@ def remind_due(limit: int, only: str | None = None) -> int:
 
 def open_due(limit: int, only: str | None = None) -> int:
     """Opens the next period of the subscriptions whose billing is due (or `only` of one); answers how many."""
-    due = (
-        session()
-        .scalars(
-            subscriptions.whole()
-            .where(*_is_to_open(), *subscriptions.just(only))
-            .order_by(Subscription.next_billed_at)
-            .limit(limit)
-            .with_for_update(of=Subscription, skip_locked=True)
-        )
-        .all()
-    )
+    conditions = (*_is_to_open(), *subscriptions.just(only))
+    due = subscriptions.locked(*conditions, first=Subscription.next_billed_at, limit=limit)
     for subscription in due:
         begin_period(subscription, by=system())
     return len(due)

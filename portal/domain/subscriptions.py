@@ -239,7 +239,7 @@ def whole() -> Select[Subscription]:
 
 
 @lru_cache
-def _one(of_customer: bool, locked: bool) -> Select[Subscription]:
+def _one(of_customer: bool) -> Select[Subscription]:
     """The statement of `get`, built once: one row of its subscription for each item."""
     items = joinedload(Subscription.items).joinedload(SubscriptionItem.price).joinedload(Price.product)
     wanted = select(Subscription).options(
@@ -250,17 +250,18 @@ def _one(of_customer: bool, locked: bool) -> Select[Subscription]:
     wanted = wanted.where(Subscription.id == bindparam("id"))
     if of_customer:
         wanted = wanted.where(Subscription.customer_id == bindparam("customer_id"))
-    if locked:
-        wanted = wanted.with_for_update(of=Subscription).execution_options(populate_existing=True)
-    return wanted
+    return wanted.execution_options(populate_existing=True)
 
 
 def get(subscription_id: str, *, customer_id: str | None = None) -> Subscription:
     """One subscription, whole; inside a transaction its row is locked until the end of it.
 
-    Raises NotFound, alike for an unknown id and for another customer's.
+    Locked first, then read: a statement that had to wait for a row sees the row as it is, but all that it joins as it
+    was before. Raises NotFound, alike for an unknown id and for another customer's.
     """
-    wanted = _one(customer_id is not None, db.in_transaction())
+    if db.in_transaction() and db.is_postgresql():
+        session().execute(_LOCK, {"id": subscription_id})
+    wanted = _one(customer_id is not None)
     subscription = session().scalars(wanted, {"id": subscription_id, "customer_id": customer_id}).unique().first()
     if subscription is None:
         raise NotFound("subscription", subscription_id)
@@ -277,6 +278,23 @@ def ids_where(*conditions: Any, first: Any, limit: int) -> Sequence[str]:
     return session().scalars(select(Subscription.id).where(*conditions).order_by(first).limit(limit)).all()
 
 
+def lock(*conditions: Any, first: Any, limit: int) -> tuple[Any, ...]:
+    """Locks up to `limit` such subscriptions that nobody else holds; answers the condition that it is one of them.
+
+    They are to be read with it by a statement of their own, for the reason that `get` names. It asks the conditions
+    again, because what they ask of other tables may have changed too.
+    """
+    wanted = select(Subscription.id).where(*conditions).order_by(first).limit(limit)
+    locked = session().scalars(wanted.with_for_update(skip_locked=True)).all()
+    return (Subscription.id.in_(locked), *conditions)
+
+
+def locked(*conditions: Any, first: Any, limit: int) -> Sequence[Subscription]:
+    """Those that `lock` locks, whole."""
+    mine = lock(*conditions, first=first, limit=limit)
+    return session().scalars(whole().where(*mine).order_by(first)).all()
+
+
 def just(id: str | None) -> tuple[Any, ...]:
     """The condition that it is this one, if one is named."""
     return () if id is None else (Subscription.id == id,)
@@ -289,6 +307,7 @@ def refuse_archiving(customer_id: str) -> None:
 
 
 _TABLE = Subscription.__table__
+_LOCK = select(_TABLE.c.id).where(_TABLE.c.id == bindparam("id")).with_for_update()
 _OWN = select(_TABLE.c.id).where(
     _TABLE.c.customer_id == bindparam("customer_id"), _TABLE.c.id.in_(bindparam("ids", expanding=True))
 )
