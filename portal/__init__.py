@@ -11,10 +11,9 @@ __version__ = "0.2.0"
 def create_app() -> "Flask":
     """Puts the portal together from the settings in force: database, doors, what every request passes."""
     from flask import Flask
-    from flask_wtf import CSRFProtect
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    from portal import access, api, brand, config, customer, db, health, i18n, web
+    from portal import access, api, brand, config, customer, db, forms, health, i18n, staff, web
 
     settings = config.current()
     if not db.is_connected():
@@ -39,7 +38,9 @@ def create_app() -> "Flask":
     brand.register(app)
     health.register(app)
     api.register(app)
-    customer.register(app, CSRFProtect(app))
+    forms.register(app)
+    customer.register(app)
+    staff.register(app)
     if settings.demo_mailbox:
         from portal.demo import mailbox
 

@@ -1,6 +1,7 @@
-"""Who is asking: a visitor with a browser session (flask-login), or an app with a key; and what each may do.
+"""Who is asking: a visitor or a colleague with a browser session (flask-login), or an app with a key; what each may do.
 
 customer_required(act)   a page of one customer; redirects to sign-in, refuses what the followed link leaves out
+staff_required(role)     a page of the console; redirects to its sign-in, refuses what only an admin may
 app_key(), require(p)    the key an operation of the seller API is asked with, and what it may
 """
 
@@ -15,11 +16,12 @@ from sqlalchemy.exc import DBAPIError
 
 from portal import config
 from portal.db import transaction
-from portal.domain import api_keys, browser_sessions, subscriptions, transactions
+from portal.domain import api_keys, browser_sessions, staff_sessions, subscriptions, transactions
 from portal.domain.actors import Actor
 from portal.domain.customers import Customer
+from portal.domain.staff import ADMIN, StaffMember
 from portal.domain.transactions import Transaction
-from portal.errors import KeyRefused, ScopeRefused
+from portal.errors import KeyRefused, RoleRefused, ScopeRefused
 
 
 class Visitor(UserMixin):
@@ -65,25 +67,89 @@ class Stranger(AnonymousUserMixin):
         return False
 
 
+class Colleague(UserMixin):
+    """Somebody of the staff in one browser; the console knows nobody else, and no other page knows them."""
+
+    customer = None
+    browser = None
+    return_url = None
+
+    def __init__(self, browser: staff_sessions.StaffSession) -> None:
+        self.browser_session = browser
+        self.member: StaffMember = browser.member
+
+    @property
+    def session_id(self) -> str:
+        return self.browser_session.id
+
+    def get_id(self) -> str:
+        return self.session_id
+
+    @property
+    def is_admin(self) -> bool:
+        return self.member.is_admin
+
+    def may(self, act: str, subscription_id: str | None = None) -> bool:
+        """Nothing that a customer may."""
+        return False
+
+    def acting(self) -> Actor:
+        """This person as the actor of a change made in the console."""
+        return Actor("staff", self.member.id, "console", self.member.called, received_at=g.received_at)
+
+
 def register(app: Flask) -> None:
     manager = LoginManager(app)
     manager.anonymous_user = Stranger
-    manager.request_loader(_visitor)
+    manager.request_loader(_who)
 
 
 def cookie_name() -> str:
     return "__Host-portal" if config.current().secure else "portal"
 
 
-def give_cookie(response: Response, value: str) -> Response:
+def staff_cookie_name() -> str:
+    return "__Host-console" if config.current().secure else "console"
+
+
+def give_cookie(response: Response, value: str, name: str | None = None) -> Response:
     """Puts a browser session's cookie on an answer; it ends with the browser, the server's clock ends it earlier."""
-    response.set_cookie(cookie_name(), value, secure=config.current().secure, httponly=True, samesite="Lax", path="/")
+    name, secure = name or cookie_name(), config.current().secure
+    response.set_cookie(name, value, secure=secure, httponly=True, samesite="Lax", path="/")
     return response
 
 
-def take_cookie(response: Response) -> Response:
-    response.delete_cookie(cookie_name(), secure=config.current().secure, httponly=True, samesite="Lax", path="/")
+def take_cookie(response: Response, name: str | None = None) -> Response:
+    name, secure = name or cookie_name(), config.current().secure
+    response.delete_cookie(name, secure=secure, httponly=True, samesite="Lax", path="/")
     return response
+
+
+def staff_required(role: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A view of the console, for everybody of the staff or for admins only."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def guarded(**path: str) -> Any:
+            if not current_user.is_authenticated:
+                wanted = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else "/console"
+                return redirect(url_for("console.sign_in", next=wanted), 303)
+            if role == ADMIN and not current_user.is_admin:
+                raise RoleRefused("Only an admin may do this. Nothing was changed.")
+            return view(**path)
+
+        return guarded
+
+    return decorate
+
+
+def colleague_beside() -> Colleague | None:
+    """Who of the staff is signed in to the console in the browser that asks, on whatever page."""
+    if "colleague" not in g:
+        cookie = request.cookies.get(staff_cookie_name())
+        browser = staff_sessions.find(cookie) if cookie else None
+        g.colleague = Colleague(browser) if browser else None
+    return g.colleague
 
 
 def customer_required(act: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -124,6 +190,23 @@ def require(permission: str) -> None:
 def app_actor() -> Actor:
     """The app as the actor of a change."""
     return Actor("key", g.key.id, "API", g.key.name, received_at=g.received_at)
+
+
+def _who(incoming: Request) -> Visitor | Colleague | None:
+    """On a page of the console its people only, on every other page customers only: no page knows both."""
+    return _colleague() if f"{incoming.path}/".startswith("/console/") else _visitor(incoming)
+
+
+def _colleague() -> Colleague | None:
+    if "visitor_unknown" in g:
+        return None
+    g.visitor_unknown = "until the database has answered: the page that says it is away asks again"
+    colleague = colleague_beside()
+    del g.visitor_unknown
+    if colleague is not None and staff_sessions.is_stale(colleague.browser_session):
+        with suppress(DBAPIError), transaction():
+            staff_sessions.seen(colleague.session_id)
+    return colleague
 
 
 def _visitor(incoming: Request) -> Visitor | None:

@@ -17,7 +17,7 @@ from portal import config
 from portal.config import ConfigError
 
 _STATIC = config.ROOT / "static"
-_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".css": "text/css; charset=utf-8"}
+_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".css": "text/css; charset=utf-8", ".js": "text/javascript"}
 _CONTRAST = 4.6
 """A little more than WCAG AA asks of text (4.5), so that rounding never falls below it."""
 
@@ -81,6 +81,7 @@ def register(app: Flask) -> None:
         brand=brand(),
         stylesheet_url=_url("portal"),
         docs_stylesheet_url=_url("docs"),
+        console_stylesheet_url=_url("console"),
         favicon_url=_url("favicon"),
     )
 
@@ -104,6 +105,7 @@ def _answer(plain: bytes, packed: bytes, mimetype: str, *, etag: str) -> Respons
 def _build(accent: str, logo: str) -> dict[str, Asset]:
     files = {
         "portal.css": _colours(accent).encode() + _without_comments((_STATIC / "portal.css").read_text()).encode(),
+        "console.css": _without_comments((_STATIC / "console.css").read_text()).encode(),
         "docs.css": _without_comments((_STATIC / "docs.css").read_text()).encode(),
         "favicon.svg": (_STATIC / "favicon.svg").read_bytes().replace(b"#0b5cad", accent.encode()),
     }

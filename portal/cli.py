@@ -180,11 +180,14 @@ def staff() -> None:
 
 @staff.command("add")
 @click.argument("email")
-def add_staff(email: str) -> None:
-    """Add somebody who is told what needs a person."""
+@click.option("--role", type=click.Choice(["support", "admin"]), help="Default: support; the first person is an admin.")
+@click.option("--name", help="What customers' histories and colleagues read.")
+def add_staff(email: str, role: str | None, name: str | None) -> None:
+    """Add somebody who may use the console, or change their role or name."""
     from email_validator import EmailNotValidError, validate_email
 
     from portal.domain import staff as people
+    from portal.domain.actors import shell
 
     try:
         validate_email(email, check_deliverability=False)
@@ -192,8 +195,9 @@ def add_staff(email: str) -> None:
         raise click.ClickException(f"Nobody was added: {wrong}") from None
     _connect()
     with db.transaction():
-        people.add(email)
-    click.echo(f"{email} is on the staff.", err=True)
+        member = people.add(email, role=role, name=name, by=shell())
+        told = f"{member.email} is on the staff as {member.role}. Sign in: {config.current().base_url}/console"
+    click.echo(told, err=True)
 
 
 @main.command()

@@ -124,6 +124,8 @@ class Config:
     checkout_link_lifetime: timedelta = _setting("30d", "how long the link to a checkout works", duration)
     session_idle: timedelta = _setting("1h", "a browser session ends after this long without a request", duration)
     session_longest: timedelta = _setting("24h", "and at the latest this long after it began", duration)
+    staff_session_idle: timedelta = _setting("2h", "a sign-in to the console ends after this long unused", duration)
+    staff_session_longest: timedelta = _setting("12h", "and at the latest this long after it began", duration)
     return_origins: tuple[str, ...] = _setting("", "origins an app may name in return_url", words)
     sign_in_per_address: int = _setting("5", "sign-in mails one address may be sent in an hour", int)
     sign_in_per_client: int = _setting("30", "sign-in forms one client address may send in an hour", int)

@@ -16,6 +16,8 @@
     ├── KeyInUse                 409   the same Idempotency-Key is being acted with
     ├── KeyUsedOtherwise         422   the same Idempotency-Key came with another request
     ├── ScopeRefused             403   the link opens another page than this one
+    ├── RoleRefused              403   only an admin may
+    ├── LastAdmin                409   the only admin can't go
     ├── Changed                  409   somebody else changed it first
     └── Unavailable              503   the database can't record anything now
 
@@ -115,6 +117,18 @@ class SelfCancellationOff(SubscriptionRefusal):
     """The seller ends subscriptions on request only; the page shows how to ask."""
 
     code, status = "self_cancellation_off", 403
+
+
+class LastAdmin(Refusal):
+    """Nobody would be left who may change settings, keys and people."""
+
+    code, status = "last_admin", 409
+
+
+class RoleRefused(Refusal):
+    """Somebody of the staff asks for what only an admin may do."""
+
+    code, status = "role_refused", 403
 
 
 class NotAutomatic(SubscriptionRefusal):

@@ -119,6 +119,11 @@ def is_page() -> bool:
     return f"{request.path}/".startswith(_PAGES)
 
 
+def is_console() -> bool:
+    """Whether somebody of the staff is asking."""
+    return f"{request.path}/".startswith("/console/")
+
+
 def _arrive() -> None:
     g.received_at = clock.now()
     g.request_id = str(uuid.uuid4())
@@ -184,7 +189,7 @@ def _problem(refusal: Refusal) -> Response:
 
 def _page(refusal: Refusal) -> Response:
     html = render_template(
-        "customer/error.html",
+        "staff/error.html" if is_console() else "customer/error.html",
         code=refusal.code,
         status=refusal.status,
         refusal=refusal,

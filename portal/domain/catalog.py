@@ -48,6 +48,8 @@ class Price(Base):
     currency_code: Mapped[str]
     unit_price_overrides: Mapped[Any] = mapped_column(JSON, default=list)
     custom_data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    payments: Mapped[int | None]
+    """Of a payment plan: how many payments there are in all. None: it renews until it is canceled."""
     status: Mapped[str] = mapped_column(default="active")
     quantity_minimum: Mapped[int] = mapped_column(default=1)
     quantity_maximum: Mapped[int] = mapped_column(default=100)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
 from portal.db import Base, connection, session, table
-from portal.domain import shapes
+from portal.domain import audit, shapes
 from portal.domain.actors import Actor
 
 _UNDISPATCHED = text("NOT dispatched")
@@ -126,6 +126,9 @@ def record_all(
     if rows:
         connection().execute(_INSERT, rows)
         db.wake_workers()
+    if by.kind != "system":
+        acts = (each for each in rows if each["transition"])
+        audit.record_all(((each["transition"], each["subject_id"], each["customer_id"], {}) for each in acts), by=by)
 
 
 def history(subscription_id: str) -> Sequence[Event]:

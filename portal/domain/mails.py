@@ -49,6 +49,7 @@ class Mail(Base):
             sqlite_where=text("status = 'queued'"),
         ),
         Index(None, "customer_id", "id"),
+        Index(None, "subscription_id", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, delete, insert
+from sqlalchemy import JSON, ForeignKey, Index, delete, false, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
@@ -31,6 +31,13 @@ class PortalSession(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    by_staff: Mapped[bool] = mapped_column(default=False, server_default=false())
+    page: Mapped[str | None]
+    """The one page that a link of staff opens."""
+    uses: Mapped[int] = mapped_column(default=0, server_default="0")
+    first_used_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    """How often its links were followed; counted for those of staff."""
 
     @property
     def is_open(self) -> bool:
@@ -64,6 +71,8 @@ def open(
         subscription_ids=list(subscription_ids),
         return_url=return_url,
         opened_by=by.id,
+        by_staff=by.kind == "staff",
+        uses=0,
         created_at=now,
         expires_at=now + lifetime,
     )

@@ -2,20 +2,40 @@
 
 from portal import idempotency, limits, request_log
 from portal.db import Base
-from portal.domain import api_keys, charges, notification_settings, notifications, portal_sessions, renewal, sign_in
+from portal.domain import (
+    api_keys,
+    audit,
+    charges,
+    notification_settings,
+    notifications,
+    overview,
+    portal_sessions,
+    renewal,
+    search,
+    seller_settings,
+    sign_in,
+    staff_sessions,
+    staff_sign_in,
+)
 from portal.gateways import sandbox
 
 __all__ = [
     "api_keys",
+    "audit",
     "charges",
     "idempotency",
     "limits",
     "notification_settings",
     "notifications",
+    "overview",
     "portal_sessions",
     "renewal",
     "request_log",
     "sandbox",
+    "search",
+    "seller_settings",
     "sign_in",
+    "staff_sessions",
+    "staff_sign_in",
 ]
 metadata = Base.metadata

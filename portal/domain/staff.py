@@ -1,4 +1,10 @@
-"""The seller's people."""
+"""The seller's people: who may use the console, and as what.
+
+    support   sees everything about customers, cancels for the period's end, stops a pending cancellation, sends links
+    admin     everything: also other dates, settings, keys, destinations, people, the audit record
+
+The first person is an admin, so that a fresh portal can be set up from the console.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,25 +14,108 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
 from portal.db import Base, session
+from portal.domain import audit
+from portal.domain.actors import Actor
+from portal.errors import LastAdmin, NotFound
+
+SUPPORT, ADMIN = "support", "admin"
+ROLES = (SUPPORT, ADMIN)
 
 
 class StaffMember(Base):
+    """`removed_at`: they were taken off the staff; the record of what they did keeps them."""
+
     __tablename__ = "staff"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(default="", server_default="")
+    role: Mapped[str] = mapped_column(default=SUPPORT, server_default=SUPPORT)
     created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
+
+    @property
+    def called(self) -> str:
+        """What others read: the name, or the address of somebody without one."""
+        return self.name or self.email
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == ADMIN
 
 
-def add(email: str) -> StaffMember:
-    """Adds somebody who may use the console and is told what needs a person; asked twice, added once."""
+def add(email: str, *, by: Actor, role: str | None = None, name: str | None = None) -> StaffMember:
+    """Adds somebody who may use the console and is told what needs a person; asked twice, added once.
+
+    Of somebody who is there, a role or a name that is given is changed. Without a role: support, or admin if there is
+    no admin yet. Raises LastAdmin if nobody would be left who may change things.
+    """
     key = email.strip().casefold()
     member = session().scalar(select(StaffMember).where(StaffMember.email == key))
-    if member is None:
-        member = StaffMember(id=ids.new("stf"), email=key, created_at=clock.now())
-        session().add(member)
+    if member is None or member.removed_at is not None:
+        role = role or (SUPPORT if any(each.is_admin for each in everybody()) else ADMIN)
+        if member is None:
+            member = StaffMember(id=ids.new("stf"), email=key, created_at=clock.now())
+            session().add(member)
+        member.name, member.role, member.removed_at = name or member.name or "", role, None
+        session().flush()
+        audit.record("staff.added", by=by, subject=member.id, email=key, role=role)
+        return member
+    change(member, role=role, name=name, by=by)
     return member
 
 
+def change(member: StaffMember, *, by: Actor, role: str | None = None, name: str | None = None) -> None:
+    """Gives somebody another role or name; None leaves it. Raises LastAdmin."""
+    if role is not None and role != member.role:
+        _refuse_last_admin(member)
+        audit.record("staff.role_changed", by=by, subject=member.id, email=member.email, old=member.role, new=role)
+        member.role = role
+    if name is not None and name != member.name:
+        audit.record("staff.renamed", by=by, subject=member.id, email=member.email, old=member.name, new=name)
+        member.name = name
+
+
+def remove(member: StaffMember, *, by: Actor) -> None:
+    """Takes somebody off the staff; whoever lets them in asks `living` first. Raises LastAdmin."""
+    if member.removed_at is not None:
+        return
+    _refuse_last_admin(member)
+    member.removed_at = clock.now()
+    audit.record("staff.removed", by=by, subject=member.id, email=member.email)
+
+
+def everybody() -> Sequence[StaffMember]:
+    """Who is on the staff, in the order in which they came."""
+    return session().scalars(select(StaffMember).where(StaffMember.removed_at.is_(None)).order_by(StaffMember.id)).all()
+
+
+def get(staff_id: str) -> StaffMember:
+    """One of them; inside a transaction all of them are locked, so that two admins can't remove each other at once.
+
+    Raises NotFound.
+    """
+    found = next((each for each in _locked() if each.id == staff_id), None)
+    if found is None:
+        raise NotFound("staff member", staff_id)
+    return found
+
+
+def by_email(email: str) -> StaffMember | None:
+    wanted = StaffMember.email == email.strip().casefold(), StaffMember.removed_at.is_(None)
+    return session().scalar(select(StaffMember).where(*wanted))
+
+
 def addresses() -> Sequence[str]:
-    return session().scalars(select(StaffMember.email).order_by(StaffMember.id)).all()
+    return [member.email for member in everybody()]
+
+
+def _locked() -> Sequence[StaffMember]:
+    wanted = select(StaffMember).where(StaffMember.removed_at.is_(None)).order_by(StaffMember.id)
+    return session().scalars(wanted.with_for_update().execution_options(populate_existing=True)).all()
+
+
+def _refuse_last_admin(member: StaffMember) -> None:
+    others = [each for each in _locked() if each.is_admin and each.id != member.id]
+    if member.is_admin and not others:
+        raise LastAdmin("This is the only admin. Nothing was changed. Make somebody else an admin first.")

@@ -189,6 +189,10 @@ class Subscription(Standing, Base):
     discount: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     custom_data: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     import_meta: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    canceled_by: Mapped[str | None]
+    """The kind of whoever asked for the cancellation that stands or was carried out; gone when it is withdrawn."""
+    remaining_payments: Mapped[int | None]
+    """Of a payment plan: how many payments are still to be billed. None: it renews until it is canceled."""
     cancellation: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     """Reason and comment of the cancellation that stands; gone when it is withdrawn (the history keeps it)."""
     created_at: Mapped[datetime]

@@ -70,7 +70,7 @@ def test_every_route_with_every_method_signed_in_and_out(app: Flask, person: Per
         "/portal/%ff%fe",
         "/subscriptions/",
         "/assets/nothing.css",
-        "/console",
+        "/console/nothing",
         "/.env",
         "/portal/../subscriptions",
     ],

@@ -1,0 +1,77 @@
+"""The console lets its people in and nobody else, and no page knows a customer and a colleague at once."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from portal import db
+from portal.domain import browser_sessions, staff, staff_sessions
+from portal.domain.actors import shell
+from portal.errors import LastAdmin
+from tests.customer import visits
+from tests.person import Person
+from tests.staff import console
+
+
+def test_who_is_signed_out_is_asked_to_sign_in_and_led_back(person: Person) -> None:
+    page = person.open("/console?x=1")
+    assert page.path == "/console/sign-in"
+
+
+def test_a_customer_is_nobody_in_the_console(app: Flask, person: Person) -> None:
+    visits.come_in(person, visits.owner(visits.subscribed()))
+    assert person.open("/console").path == "/console/sign-in"
+
+
+def test_a_colleague_is_nobody_on_the_pages_of_customers(app: Flask) -> None:
+    assert console.colleague(app, "admin").open("/portal").path == "/portal/sign-in"
+
+
+def test_a_sign_in_ends_by_itself_and_by_the_button(app: Flask, the_clock: Any) -> None:
+    sam = console.colleague(app)
+    the_clock.advance(hours=1.9)
+    assert sam.open("/console/nothing").status == 404
+    the_clock.advance(hours=2.1)
+    assert sam.open("/console").path == "/console/sign-in"
+    console.sign_in(sam, console.member())
+    sam.open("/console/nothing")
+    assert sam.press("Sign out").path == "/console/sign-in"
+    assert sam.open("/console").path == "/console/sign-in"
+    assert [each.actor_name for each in console.audited("staff.signed_out")] == ["Sam Support"]
+
+
+def test_who_is_taken_off_the_staff_is_out_at_once(app: Flask) -> None:
+    console.member("admin", "Ada Admin")
+    sam = console.colleague(app)
+    with db.transaction():
+        staff.remove(staff.by_email("sam@aeroedit.example"), by=shell())
+    assert sam.open("/console").path == "/console/sign-in"
+
+
+def test_the_first_person_is_an_admin_and_the_only_admin_stays(database: str) -> None:
+    with db.transaction():
+        ada = staff.add("ada@aeroedit.example", by=shell())
+        sam = staff.add("sam@aeroedit.example", by=shell())
+    assert (ada.role, sam.role) == ("admin", "support")
+    with pytest.raises(LastAdmin), db.transaction():
+        staff.remove(ada, by=shell())
+    with pytest.raises(LastAdmin), db.transaction():
+        staff.change(ada, role="support", by=shell())
+    with db.transaction():
+        assert [each.role for each in staff.everybody()] == ["admin", "support"]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit_entries SET action = 'x'", "DELETE FROM audit_entries"])
+def test_the_database_refuses_to_change_the_audit_record(app: Flask, statement: str) -> None:
+    console.member()
+    with pytest.raises(DBAPIError, match="can only grow"), db.engine().begin() as connection:
+        connection.execute(text(statement))
+
+
+def test_the_cookie_of_one_door_is_nothing_at_the_other(app: Flask) -> None:
+    cookie = console.sign_in(Person(app), console.member())
+    assert staff_sessions.find(cookie) is not None
+    assert browser_sessions.find(cookie) is None
