@@ -14,6 +14,7 @@ def create_app() -> "Flask":
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from portal import access, api, brand, config, customer, db, forms, health, i18n, staff, web
+    from portal.domain import seller_settings
 
     settings = config.current()
     if not db.is_connected():
@@ -33,9 +34,9 @@ def create_app() -> "Flask":
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     i18n.install(app.jinja_env)
-    web.register(app)
+    web.register(app, seller_settings.refresh)
     access.register(app)
-    brand.register(app)
+    brand.register(app, seller_settings.refresh)
     health.register(app)
     api.register(app)
     forms.register(app)

@@ -18,10 +18,13 @@ from portal import config
 from portal.db import transaction
 from portal.domain import api_keys, browser_sessions, staff_sessions, subscriptions, transactions
 from portal.domain.actors import Actor
+from portal.domain.browser_sessions import CONSOLE, PORTAL, READ
 from portal.domain.customers import Customer
 from portal.domain.staff import ADMIN, StaffMember
 from portal.domain.transactions import Transaction
 from portal.errors import KeyRefused, RoleRefused, ScopeRefused
+
+_LOOKING = (READ, PORTAL)
 
 
 class Visitor(UserMixin):
@@ -35,6 +38,11 @@ class Visitor(UserMixin):
         return self.browser.id
 
     def may(self, act: str, subscription_id: str | None = None) -> bool:
+        """Whether they may do it; who is signed in to the console in the same browser may only look."""
+        return self.sees(act, subscription_id) and (act in _LOOKING or colleague_beside() is None)
+
+    def sees(self, act: str, subscription_id: str | None = None) -> bool:
+        """Whether their links open the page of an act."""
         return self.browser.may(act, subscription_id) is not None
 
     def acting(self, act: str, subscription_id: str | None = None) -> Actor:
@@ -146,10 +154,16 @@ def staff_required(role: str | None = None) -> Callable[[Callable[..., Any]], Ca
 def colleague_beside() -> Colleague | None:
     """Who of the staff is signed in to the console in the browser that asks, on whatever page."""
     if "colleague" not in g:
+        g.colleague = None  # until the database has answered: the page that says it is away asks again
         cookie = request.cookies.get(staff_cookie_name())
         browser = staff_sessions.find(cookie) if cookie else None
         g.colleague = Colleague(browser) if browser else None
     return g.colleague
+
+
+def way_in(way: str) -> str:
+    """The way by which this browser comes in: who is signed in to the console beside it comes to look."""
+    return CONSOLE if colleague_beside() else way
 
 
 def customer_required(act: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -163,7 +177,8 @@ def customer_required(act: str | None) -> Callable[[Callable[..., Any]], Callabl
         def guarded(**path: str) -> Any:
             if not current_user.is_authenticated:
                 return redirect(url_for("customer.sign_in", next=request.path), 303)
-            if act is not None and not current_user.may(act, path.get("id")):
+            allows = current_user.sees if request.method in ("GET", "HEAD") else current_user.may
+            if act is not None and not allows(act, path.get("id")):
                 if "id" in path:
                     current_user.subscription(path["id"])
                 return outside_link()
@@ -216,7 +231,7 @@ def _visitor(incoming: Request) -> Visitor | None:
     g.visitor_unknown = "until the database has answered: the page that says it is away asks again"
     browser = browser_sessions.find(cookie)
     del g.visitor_unknown
-    if browser is None:
+    if browser is None or (browser.is_of_console and colleague_beside() is None):
         return None
     if browser_sessions.is_stale(browser):
         with suppress(DBAPIError), transaction():

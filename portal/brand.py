@@ -1,15 +1,19 @@
-"""The seller's brand on every page: name, logo, colours; and the files under /assets, built once at start.
+"""The seller's brand on every page: name, logo, colours; and the files under /assets, built once for each brand.
 
 A file's name carries the hash of its content, so browsers keep it for ever. The seller's accent colour is made
-readable here, once: as the ground of a button, and as the colour of a link, in light and in dark.
+readable here, once: as the ground of a button, and as the colour of a link, in light and in dark. What the seller
+changes in the console shows with the next page.
 """
 
 import gzip
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response, abort, request
 
@@ -23,6 +27,9 @@ _CONTRAST = 4.6
 
 _LIGHT, _DARK = "#f4f5f6", "#22262b"
 """The grounds of static/portal.css on which a link stands out least: --raised, in each scheme."""
+
+_MOST_KNOWN = 64
+_LOOK_AGAIN = timedelta(seconds=1)
 
 Asset = tuple[bytes, bytes, str]
 
@@ -44,15 +51,9 @@ class Brand:
 
 
 def brand() -> Brand:
-    settings = config.current()
-    return Brand(
-        name=settings.brand_name,
-        url=settings.brand_url,
-        support=re.sub(r"^(mailto:|https?://)", "", settings.brand_support).rstrip("/"),
-        support_href=_contact(settings.brand_support),
-        logo_url=_url("logo") if settings.brand_logo else "",
-        address=tuple(line.strip() for line in settings.brand_address.split("|") if line.strip()),
-    )
+    """Who the seller is now."""
+    known: Brand = _told()[1]["brand"]
+    return known
 
 
 def assets() -> dict[str, Asset]:
@@ -66,23 +67,58 @@ def stylesheet() -> bytes:
     return assets()[_url("portal")][0]
 
 
-def register(app: Flask) -> None:
-    """Serves /assets, and tells the templates of this app who the seller is."""
-    files = assets()
+def register(app: Flask, refresh: Callable[[timedelta], None]) -> None:
+    """Serves /assets, and tells the templates of this app who the seller is.
+
+    `refresh` looks for what another process has changed: a browser may ask this one for a file of that one's page.
+    """
+    assets()
 
     @app.get("/assets/<name>", endpoint="asset")
     def asset(name: str) -> Response:
-        found = files.get(f"/assets/{name}")
+        found = _known.get(f"/assets/{name}")
+        if found is None:
+            refresh(_LOOK_AGAIN)
+            found = assets().get(f"/assets/{name}")
         if found is None:
             abort(404)
         return _answer(*found, etag=name)
 
-    app.jinja_env.globals.update(
-        brand=brand(),
-        stylesheet_url=_url("portal"),
-        docs_stylesheet_url=_url("docs"),
-        console_stylesheet_url=_url("console"),
-        favicon_url=_url("favicon"),
+    app.context_processor(lambda: _told()[1])
+
+
+_known: dict[str, Asset] = {}
+"""Every file that this process has served, also those of brands that were changed since; the newest last."""
+_last: tuple[config.Config, dict[str, Any]] | None = None
+
+
+def _told() -> tuple[config.Config, dict[str, Any]]:
+    """What templates know, made anew when other settings are in force."""
+    global _last
+    settings, last = config.current(), _last
+    if last is None or last[0] is not settings:
+        _last = last = (
+            settings,
+            {
+                "brand": _brand(settings),
+                "stylesheet_url": _url("portal"),
+                "docs_stylesheet_url": _url("docs"),
+                "console_stylesheet_url": _url("console"),
+                "passkeys_script_url": _url("passkeys"),
+                "favicon_url": _url("favicon"),
+            },
+        )
+    return last
+
+
+def _brand(settings: config.Config) -> Brand:
+    return Brand(
+        name=settings.brand_name,
+        url=settings.brand_url,
+        support=re.sub(r"^(mailto:|https?://)", "", settings.brand_support).rstrip("/"),
+        support_href=_contact(settings.brand_support),
+        logo_url=_url("logo") if settings.brand_logo else "",
+        address=tuple(line.strip() for line in settings.brand_address.split("|") if line.strip()),
     )
 
 
@@ -101,17 +137,22 @@ def _answer(plain: bytes, packed: bytes, mimetype: str, *, etag: str) -> Respons
     return response
 
 
-@lru_cache
+@lru_cache(maxsize=8)
 def _build(accent: str, logo: str) -> dict[str, Asset]:
     files = {
         "portal.css": _colours(accent).encode() + _without_comments((_STATIC / "portal.css").read_text()).encode(),
         "console.css": _without_comments((_STATIC / "console.css").read_text()).encode(),
         "docs.css": _without_comments((_STATIC / "docs.css").read_text()).encode(),
+        "passkeys.js": (_STATIC / "passkeys.js").read_bytes(),
         "favicon.svg": (_STATIC / "favicon.svg").read_bytes().replace(b"#0b5cad", accent.encode()),
     }
     if logo:
-        files["logo" + Path(logo).suffix.lower()] = _logo(Path(logo))
-    return {_path(name, content): _asset(name, content) for name, content in files.items()}
+        files["logo" + Path(logo).suffix.lower()] = config.uploaded(logo) or _logo(Path(logo))
+    built = {_path(name, content): _asset(name, content) for name, content in files.items()}
+    for path in [*_known][: max(0, len(_known) + len(built) - _MOST_KNOWN)]:
+        _known.pop(path, None)
+    _known.update(built)
+    return built
 
 
 def _asset(name: str, content: bytes) -> Asset:
@@ -157,8 +198,36 @@ def _colours(accent: str) -> str:
     return f":root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
 
 
+@dataclass(frozen=True)
+class Sample:
+    """How an accent looks in one scheme: what it was made to be readable, and by how much it is (`contrast`)."""
+
+    scheme: str
+    paper: str
+    ground: str
+    text: str
+    text_contrast: float
+    link: str
+    link_contrast: float
+
+
+def samples(accent: str) -> tuple[Sample, Sample]:
+    """An accent in light and in dark."""
+    light, dark = readable(accent, on=_LIGHT), readable(accent, on=_DARK)
+    return _sample("light", _LIGHT, accent, light), _sample("dark", _DARK, dark, dark)
+
+
+def _sample(scheme: str, paper: str, ground: str, link: str) -> Sample:
+    text = _text_on(ground)
+    return Sample(scheme, paper, ground, text, contrast(text, ground), link, contrast(link, paper))
+
+
+def _text_on(ground: str) -> str:
+    return "#ffffff" if contrast("#ffffff", ground) >= _CONTRAST else "#000000"
+
+
 def _properties(*, ground: str, link: str) -> str:
-    text = "#ffffff" if contrast("#ffffff", ground) >= _CONTRAST else "#000000"
+    text = _text_on(ground)
     hover = _mix(ground, "#000000" if text == "#ffffff" else "#ffffff", 0.15)
     return f"--accent:{ground};--accent-hover:{hover};--on-accent:{text};--link:{link}"
 

@@ -3,6 +3,7 @@
 import secrets
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ def api_key() -> None:
 def create_key(name: str, permissions: str, everything: bool) -> None:
     """Print a new key, once, alone on stdout."""
     from portal.domain import api_keys
+    from portal.domain.actors import shell
 
     granted = [*config.words(permissions), *(api_keys.ALL_BUT_NAMED if everything else ())]
     if not granted:
@@ -122,7 +124,7 @@ def create_key(name: str, permissions: str, everything: bool) -> None:
     _connect()
     try:
         with db.transaction():
-            click.echo(api_keys.create(name, granted))
+            click.echo(api_keys.create(name, granted, by=shell()))
     except ValueError as unknown:
         raise click.ClickException(f"No key was made: {unknown}.") from None
 
@@ -143,10 +145,11 @@ def list_keys() -> None:
 def revoke_key(key_id: str) -> None:
     """Refuse a key from the next request on."""
     from portal.domain import api_keys
+    from portal.domain.actors import shell
 
     _connect()
     with db.transaction():
-        api_keys.revoke(key_id)
+        api_keys.revoke(key_id, by=shell())
     click.echo("Revoked.", err=True)
 
 
@@ -200,6 +203,46 @@ def add_staff(email: str, role: str | None, name: str | None) -> None:
     click.echo(told, err=True)
 
 
+@staff.command("list")
+def list_staff() -> None:
+    """Show everybody's address, role, name, and in how many browsers they are signed in."""
+    from portal.domain import staff as people
+    from portal.domain import staff_sessions
+
+    _connect()
+    sign_ins = staff_sessions.counted()
+    for each in people.everybody():
+        click.echo(f"{each.email}  {each.role}  {plain(each.name)}  signed in: {sign_ins.get(each.id, 0)}")
+
+
+@staff.command("remove")
+@click.argument("email")
+def remove_staff(email: str) -> None:
+    """Take somebody off the staff; they are signed out everywhere, and their passkeys open nothing."""
+    from portal.domain import staff as people
+    from portal.domain.actors import shell
+
+    _connect()
+    with db.transaction():
+        member = _colleague(email)
+        people.remove(people.get(member.id), by=shell())
+    click.echo(f"{member.email} is off the staff.", err=True)
+
+
+@staff.command("link")
+@click.argument("email")
+def staff_link(email: str) -> None:
+    """Print a fresh link that signs somebody in, once, alone on stdout; for when no mail server works."""
+    from portal import links
+    from portal.domain import staff_sign_in
+    from portal.domain.actors import shell
+
+    _connect()
+    with db.transaction():
+        made = staff_sign_in.hand_out(_colleague(email), by=shell())
+    click.echo(links.staff_sign_in_url(made.id, expires_at=made.expires_at, issued_at=made.created_at))
+
+
 @main.command()
 @click.argument("customer")
 @click.option("--subscription", help="Open one subscription's page.")
@@ -249,12 +292,44 @@ def secret() -> None:
 
 @main.command()
 def settings() -> None:
-    """List every setting with its default and meaning."""
+    """List every setting with its meaning, default and value, and where that comes from; secrets are not shown."""
     from dataclasses import fields
 
+    told = _known_settings()
     for each in fields(config.Config):
         default = each.metadata["default"].replace(str(ROOT) + "/", "")
         click.echo(f"PORTAL_{each.name.upper()}\n    {each.metadata['meaning']}\n    default: {default or 'none'}")
+        if told is not None and (source := config.source(each.name)) != "default":
+            value = "not shown" if each.name in _SECRETS else config.written(each.name, getattr(told, each.name))
+            click.echo(f"    from the {source}: {plain(value) or 'none'}")
+
+
+_SECRETS = ("database_url", "secret_keys", "metrics_token", "smtp_url")
+
+
+def _known_settings() -> config.Config | None:
+    """What is in force, if that can be told; a database that is not there is not made."""
+    from sqlalchemy.engine import make_url
+
+    try:
+        url = make_url(config.current().database_url)
+    except ConfigError as wrong:
+        click.echo(f"Their values can't be told: {wrong}", err=True)
+        return None
+    if url.get_backend_name() != "sqlite" or Path(url.database or "").exists():
+        _connect()
+    if config.overlaid() is None:
+        click.echo("What is set in the console is not known: the database does not answer.", err=True)
+    return config.current()
+
+
+def _colleague(email: str) -> Any:
+    from portal.domain import staff as people
+
+    member = people.by_email(email)
+    if member is None:
+        raise click.ClickException(f"Nobody on the staff has the address {plain(email)}. Nothing was changed.")
+    return member
 
 
 main.add_command(bench)
@@ -279,4 +354,8 @@ def _newest_version() -> str:
 
 
 def _connect() -> None:
+    """The database, and what the seller has set in the console; a schema that is to come yet knows no settings."""
+    from portal.domain import seller_settings
+
     db.connect(config.current().database_url)
+    seller_settings.refresh(timedelta())

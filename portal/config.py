@@ -1,13 +1,14 @@
 """Every setting of the portal: its name, default and meaning, read once from the environment.
 
-The variable of a field is `PORTAL_` + the field's name in capitals. `portal settings` prints this table.
+The variable of a field is `PORTAL_` + the field's name in capitals. `portal settings` prints this table. What the
+seller has set in the console is laid over it by domain/seller_settings.py; `current()` gives both together.
 """
 
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,19 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class ConfigError(Exception):
-    """A setting that is missing, malformed or unsafe; its text is the one line the operator sees."""
+    """A setting that is missing, malformed or unsafe; its text is the one line the operator sees.
+
+    `field` names the setting, and `wrong` says it without its name, for a page that shows the field.
+    """
+
+    def __init__(self, text: str, field: str = "", wrong: str = "") -> None:
+        super().__init__(text)
+        self.field, self.wrong = field, wrong or text
+
+
+def _wrong(field: str, wrong: str) -> ConfigError:
+    """`PORTAL_LANGUAGES needs at least one language.`"""
+    return ConfigError(f"PORTAL_{field.upper()} {wrong}.", field, wrong)
 
 
 def duration(value: str) -> timedelta:
@@ -43,6 +56,11 @@ def _repeated(part: str) -> tuple[timedelta, ...]:
 
 def words(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def lines(value: str) -> tuple[str, ...]:
+    """Texts that may hold commas, with `|` between them; each on one line, and none twice."""
+    return tuple(dict.fromkeys(text for part in value.split("|") if (text := " ".join(part.split()))))
 
 
 def switch(value: str) -> bool:
@@ -151,6 +169,13 @@ class Config:
         switch,
     )
     self_cancellation_instructions: str = _setting("", "what customers read instead while it is off")
+    cancel_message: str = _setting("", "a sentence or two above the cancel button, up to 500 characters")
+    cancel_reasons: tuple[str, ...] = _setting(
+        "too_expensive|unused|missing_features|switched|technical|temporary|other",
+        "reasons offered after a cancellation, in this order, `|` between them; others than these are shown as they "
+        "are written; none: nobody is asked",
+        lines,
+    )
     demo_mailbox: str = _setting("", "folder of the demo's mails; set by `portal demo` alone")
 
     @property
@@ -179,7 +204,8 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         values["base_url"] = "http://127.0.0.1:8000"
     values["base_url"] = values["base_url"].rstrip("/")
     loaded = Config(**values)
-    _refuse_unsafe(loaded)
+    for problem in problems(loaded):
+        raise problem
     return loaded
 
 
@@ -192,58 +218,165 @@ def _names() -> set[str]:
 
 def _read(setting: Any, environ: Mapping[str, str]) -> Any:
     name = "PORTAL_" + setting.name.upper()
-    if name not in environ:
-        return setting.default
-    try:
-        return setting.metadata["parse"](environ[name])
-    except ValueError as wrong:
-        raise ConfigError(f"{name} is not usable: it takes {wrong}.") from None
+    return read(setting.name, environ[name]) if name in environ else setting.default
 
 
-def _refuse_unsafe(loaded: Config) -> None:
-    if not loaded.base_url:
-        raise ConfigError("PORTAL_BASE_URL is missing: what links begin with, e.g. https://account.example.com.")
-    base = urlsplit(loaded.base_url)
+def problems(settings: Config) -> Iterator[ConfigError]:
+    """What is missing, contradictory or unsafe in settings that were read well, each by the field it is about."""
+    yield from _unsafe(settings)
+    yield from _unfit(settings)
+    if settings.smtp_url and not settings.mail_from:
+        yield _wrong("mail_from", "is missing: mails need a sender")
+    if settings.sign_in_per_address < 1 or settings.sign_in_per_client < 1:
+        yield _wrong("sign_in_per_address", "and PORTAL_SIGN_IN_PER_CLIENT must be 1 or more")
+    if settings.webhook_senders < 1:
+        yield _wrong("webhook_senders", "must be 1 or more")
+    if not 0 <= settings.api_requests_per_minute <= 10_000_000:
+        yield _wrong("api_requests_per_minute", "must be 0 (no limit) to 10000000")
+
+
+def _unsafe(settings: Config) -> Iterator[ConfigError]:
+    if not settings.base_url:
+        yield _wrong("base_url", "is missing: what links begin with, e.g. https://account.example.com")
+    base = urlsplit(settings.base_url)
     if base.scheme not in {"http", "https"} or not base.hostname or base.path or base.query:
-        raise ConfigError("PORTAL_BASE_URL must be an origin such as https://account.example.com, without a path.")
-    if not loaded.languages:
-        raise ConfigError("PORTAL_LANGUAGES names no language.")
-    for origin in loaded.return_origins:
+        yield _wrong("base_url", "must be an origin such as https://account.example.com, without a path")
+    if settings.env != "production":
+        return
+    if settings.demo_mailbox:
+        yield _wrong("demo_mailbox", "shows every mail to everybody; it is for development only")
+    if settings.renewal_grace < timedelta(seconds=20):
+        yield _wrong("renewal_grace", "must be 20s or more: longer than a request may wait for a row")
+    if not settings.secret_keys:
+        yield _wrong("secret_keys", "is missing. `portal secret` prints a fresh one")
+    if any(len(key) < 32 for key in settings.secret_keys):
+        yield _wrong("secret_keys", "has a key under 32 characters. `portal secret` prints a good one")
+    if base.scheme != "https":
+        yield _wrong("base_url", "must begin with https:// in production")
+
+
+def _unfit(settings: Config) -> Iterator[ConfigError]:
+    """What pages and mails can't show, or must not lead to."""
+    if not settings.languages:
+        yield _wrong("languages", "needs at least one language")
+    for origin in settings.return_origins:
         if not re.fullmatch(r"https?://[^/?#@\s\\]+", origin):
-            raise ConfigError("PORTAL_RETURN_ORIGINS takes origins such as https://app.example.com, without a path.")
-    if loaded.smtp_url and not loaded.mail_from:
-        raise ConfigError("PORTAL_MAIL_FROM is missing: mails need a sender.")
-    if loaded.sign_in_per_address < 1 or loaded.sign_in_per_client < 1:
-        raise ConfigError("PORTAL_SIGN_IN_PER_ADDRESS and PORTAL_SIGN_IN_PER_CLIENT must be 1 or more.")
-    if loaded.webhook_senders < 1:
-        raise ConfigError("PORTAL_WEBHOOK_SENDERS must be 1 or more.")
-    if not 0 <= loaded.api_requests_per_minute <= 10_000_000:
-        raise ConfigError("PORTAL_API_REQUESTS_PER_MINUTE must be 0 (no limit) to 10000000.")
-    if loaded.env == "production":
-        if loaded.demo_mailbox:
-            raise ConfigError("PORTAL_DEMO_MAILBOX shows every mail to everybody; it is for development only.")
-        if loaded.renewal_grace < timedelta(seconds=20):
-            raise ConfigError("PORTAL_RENEWAL_GRACE must be 20s or more: longer than a request may wait for a row.")
-        if not loaded.secret_keys:
-            raise ConfigError("PORTAL_SECRET_KEYS is missing. `portal secret` prints a fresh one.")
-        if any(len(key) < 32 for key in loaded.secret_keys):
-            raise ConfigError("PORTAL_SECRET_KEYS has a key under 32 characters. `portal secret` prints a good one.")
-        if base.scheme != "https":
-            raise ConfigError("PORTAL_BASE_URL must begin with https:// in production.")
+            yield _wrong("return_origins", "takes origins such as https://app.example.com, without a path")
+            break
+    if settings.brand_url and not re.fullmatch(r"https?://[^/?#@\s\\]+([/?#]\S*)?", settings.brand_url):
+        yield _wrong("brand_url", "takes an address such as https://www.example.com")
+    if settings.brand_support and not re.fullmatch(_SUPPORT, settings.brand_support):
+        yield _wrong("brand_support", "takes an email address, or an address such as https://www.example.com/help")
+    if len(settings.cancel_message) > 500:
+        yield _wrong("cancel_message", "takes up to 500 characters: nothing may stand between a customer and the end")
+    if any(len(reason) > 80 for reason in settings.cancel_reasons) or len(settings.cancel_reasons) > 15:
+        yield _wrong("cancel_reasons", "takes reasons of up to 80 characters, 15 at most")
 
 
+_SUPPORT = r"(mailto:)?[^@\s:/?#<>\\]+@[^@\s:/?#<>\\]+|(https?://)?[^/?#@:\s\\]+(:\d+)?([/?#]\S*)?"
+
+
+_environment: Config | None = None
 _current: Config | None = None
+_files: Mapping[str, bytes] = {}
+_version: int | None = None
+_laid: frozenset[str] = frozenset()
 
 
 def current() -> Config:
-    """The settings in force; read from the environment at the first call."""
-    global _current
+    """The settings in force: the environment's, and over it what the seller has set in the console."""
+    return _current if _current is not None else environment()
+
+
+def environment() -> Config:
+    """The settings of the environment alone."""
+    global _environment, _current
+    if _environment is None:
+        _environment = load()
     if _current is None:
-        _current = load()
-    return _current
+        _current = _environment
+    return _environment
 
 
 def use(settings: Config) -> None:
-    """Puts other settings in force, for this process."""
-    global _current
-    _current = settings
+    """Puts other settings in force, for this process; nothing lies over them."""
+    global _environment, _current, _files, _version, _laid
+    _environment = _current = settings
+    _files, _version, _laid = {}, None, frozenset()
+
+
+def overlay(values: Mapping[str, Any], files: Mapping[str, bytes], *, version: int | None) -> list[ConfigError]:
+    """Lays values over the environment's, as their variables would be written; `files` are those that they name.
+
+    What can't be used is left out and given back, so that a value stored by another release never stops a start.
+    """
+    global _current, _files, _version, _laid
+    laid, unusable = over(values)
+    _files = files  # first: another thread may look for the file as soon as a setting names it
+    _laid = frozenset(values) - {each.field for each in unusable}
+    _current, _version = laid, version
+    return unusable
+
+
+def over(values: Mapping[str, Any]) -> tuple[Config, list[ConfigError]]:
+    """The settings of the environment with values laid over them, and what could not be used of these."""
+    parsed: dict[str, Any] = {}
+    unusable: list[ConfigError] = []
+    for name, value in values.items():
+        try:
+            parsed[name] = read(name, value)
+        except ConfigError as wrong:
+            unusable.append(wrong)
+    laid = replace(environment(), **parsed)
+    unusable += [wrong for wrong in problems(laid) if wrong.field in parsed]
+    fit = {name: value for name, value in parsed.items() if name not in {each.field for each in unusable}}
+    return replace(environment(), **fit), unusable
+
+
+def overlaid() -> int | None:
+    """Which version of the seller's settings lies over the environment's; None if none was read yet."""
+    return _version
+
+
+def source(name: str) -> str:
+    """Where the value of a setting comes from: console, environment or default."""
+    if name in _laid:
+        return "console"
+    return "environment" if f"PORTAL_{name.upper()}" in os.environ else "default"
+
+
+def uploaded(name: str) -> bytes | None:
+    """A file that a setting of the console names."""
+    return _files.get(name)
+
+
+def read(name: str, value: Any) -> Any:
+    """The value of a setting out of its text. Raises ConfigError."""
+    setting = _FIELDS.get(name)
+    if setting is None or not isinstance(value, str):
+        raise ConfigError(f"{name} is not a setting with this kind of value.", name)
+    try:
+        return setting.metadata["parse"](value)
+    except ValueError as wrong:
+        raise ConfigError(f"PORTAL_{name.upper()} is not usable: it takes {wrong}.", name, f"takes {wrong}") from None
+
+
+def written(name: str, value: Any) -> str:
+    """A setting's value as its variable would be written; `read` makes the same value of it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, timedelta):
+        return _short(value)
+    if isinstance(value, tuple):
+        return ("|" if _FIELDS[name].metadata["parse"] is lines else ",").join(written(name, each) for each in value)
+    return str(value)
+
+
+def _short(value: timedelta) -> str:
+    seconds = int(value.total_seconds())
+    unit = next((unit for unit in "dhm" if seconds and seconds % _SECONDS[unit] == 0), "s")
+    return f"{seconds // _SECONDS.get(unit, 1)}{unit}" if seconds else "0"
+
+
+_SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
+_FIELDS = {each.name: each for each in fields(Config)}

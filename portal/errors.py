@@ -16,6 +16,8 @@
     ├── KeyInUse                 409   the same Idempotency-Key is being acted with
     ├── KeyUsedOtherwise         422   the same Idempotency-Key came with another request
     ├── ScopeRefused             403   the link opens another page than this one
+    ├── OnlyLooking              403   staff on a page of a customer
+    ├── MailRefused              409   what a mail carries is over
     ├── RoleRefused              403   only an admin may
     ├── LastAdmin                409   the only admin can't go
     ├── Changed                  409   somebody else changed it first
@@ -75,6 +77,7 @@ class CustomerAlreadyExists(Refusal):
 
     def __init__(self, existing_id: str) -> None:
         super().__init__(f"customer email conflicts with customer of id {existing_id}")
+        self.existing_id = existing_id
 
 
 class EntityArchived(Refusal):
@@ -119,10 +122,38 @@ class SelfCancellationOff(SubscriptionRefusal):
     code, status = "self_cancellation_off", 403
 
 
+class PlanEndedBySeller(SubscriptionRefusal):
+    """A payment plan is ended by the seller; its customer asks them."""
+
+    code, status = "payment_plan_not_cancelable", 403
+
+
+class PlanCompleted(SubscriptionRefusal):
+    """Every payment of the plan is billed, so its end can't be taken back or put off."""
+
+    code, status = "payment_plan_completed", 409
+
+
 class LastAdmin(Refusal):
     """Nobody would be left who may change settings, keys and people."""
 
     code, status = "last_admin", 409
+
+
+class OnlyLooking(Refusal):
+    """Somebody who is signed in to the console asks on a customer's page for what only the customer does."""
+
+    code, status = "only_looking", 403
+
+
+class MailRefused(Refusal):
+    """A mail that can't be sent again; `why` is waiting, expired, of_staff or replay."""
+
+    code, status = "mail_not_sent_again", 409
+
+    def __init__(self, why: str) -> None:
+        super().__init__("This mail can’t be sent again. Nothing was changed.")
+        self.why = why
 
 
 class RoleRefused(Refusal):

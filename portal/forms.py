@@ -1,5 +1,6 @@
 """The forms of pages: only one that we rendered acts."""
 
+from email_validator import EmailNotValidError, validate_email
 from flask import Flask, Response, current_app, redirect, request
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
@@ -15,6 +16,15 @@ def register(app: Flask) -> None:
 def see_other(location: str) -> Response:
     """303: the answer to every POST, so that a reload shows again instead of acting again."""
     return redirect(location, 303)  # type: ignore[return-value]
+
+
+def is_address(text: str) -> bool:
+    """Whether a text has the form of an email address that mail can be sent to."""
+    try:
+        validate_email(text, check_deliverability=False)
+    except EmailNotValidError:
+        return False
+    return len(text) <= 254
 
 
 def refuse_foreign() -> None:

@@ -141,6 +141,16 @@ def _catalog(language: str) -> NullTranslations:
     return Translations(compiled)
 
 
+def available() -> tuple[str, ...]:
+    """The languages that pages and mails can speak: English, and those with a catalog."""
+    return ("en", *sorted(path.stem for path in _DIRECTORY.glob("*.po")))
+
+
+def name(language: str) -> str:
+    """A language's name in English; the text itself if it names none."""
+    return (Locale.parse(language.replace("-", "_")).english_name or language) if is_locale(language) else language
+
+
 def is_locale(text: str) -> bool:
     """Whether a text names a language, such as `en` or `de-AT`."""
     try:

@@ -77,6 +77,17 @@ def sign_in_url(request_id: str, *, expires_at: datetime, issued_at: datetime) -
     return f"{config.current().base_url}/portal/sign-in/confirm?token={token}"
 
 
+def console_url() -> str:
+    """Where the seller's people begin; without any power."""
+    return f"{config.current().base_url}/console"
+
+
+def staff_sign_in_url(request_id: str, *, expires_at: datetime, issued_at: datetime) -> str:
+    """The link that signs somebody of the staff in."""
+    token = tokens.issue(tokens.STAFF_SIGN_IN, request_id, page="console", expires_at=expires_at, issued_at=issued_at)
+    return f"{console_url()}/sign-in/confirm?token={token}"
+
+
 def checkout_path(transaction_id: str) -> str:
     return f"/portal/checkout/{transaction_id}"
 

@@ -11,3 +11,8 @@ def text(amount: int, currency: str, locale: str) -> str:
     """`text(3000, "USD", "en")` → `$30.00`; `text(3000, "JPY", "de")` → `3.000 ¥`."""
     major = Decimal(amount).scaleb(-get_currency_precision(currency))
     return format_currency(major, currency, locale=locale)
+
+
+def plain(amount: int, currency: str) -> str:
+    """For tables that are computed with: `plain(3000, "USD")` → `30.00`."""
+    return str(Decimal(amount).scaleb(-get_currency_precision(currency)))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from multiprocessing.util import Finalize
 from typing import Any
 
-from sqlalchemy import Index, delete, select
+from sqlalchemy import Index, delete, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -28,13 +28,19 @@ _waiting: deque[dict[str, Any]] = deque(maxlen=_MOST_WAITING)
 _refused_at: dict[str, datetime] = {}
 _REFUSED_EVERY = timedelta(seconds=1)
 _stopped = threading.Event()
+_REFUSED = text("status >= 400")
 
 
 class ApiRequest(Base):
     """One request; never its body, its query or its key."""
 
     __tablename__ = "api_requests"
-    __table_args__ = (Index(None, "at"), Index(None, "key_id", "at"))
+    __table_args__ = (
+        Index(None, "at"),
+        Index(None, "key_id", "at"),
+        Index("ix_api_requests_refused", "at", postgresql_where=_REFUSED, sqlite_where=_REFUSED),
+        Index("ix_api_requests_refused_of", "key_id", "at", postgresql_where=_REFUSED, sqlite_where=_REFUSED),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[datetime]
@@ -93,7 +99,7 @@ def latest(limit: int, *, key_id: str | None = None, only_errors: bool = False) 
     if key_id is not None:
         wanted = wanted.where(ApiRequest.key_id == key_id)
     if only_errors:
-        wanted = wanted.where(ApiRequest.status >= 400)
+        wanted = wanted.where(_REFUSED)
     return session().scalars(wanted).all()
 
 

@@ -26,6 +26,8 @@ DIRECT = "customer"
 """A link in a mail, from `portal link` or in management_urls; its origin is the customer (`ctm_`)."""
 SIGN_IN = "sign-in"
 """A link that signs in, once; its origin is the sign-in request (`sil_`)."""
+STAFF_SIGN_IN = "staff-sign-in"
+"""A link that signs somebody of the staff in to the console, once; its origin is the request (`ssi_`)."""
 CHECKOUT = "checkout"
 """A link to the checkout of one transaction (`txn_`), and to nothing else."""
 CHECKOUT_VISIT = "checkout-visit"
@@ -34,9 +36,12 @@ INVOICE = "invoice"
 """A link to one transaction's invoice (`txn_`), for an app that asked for it."""
 
 _PREFIX = "pga_"
-_ORIGIN_PREFIX = {PORTAL_SESSION: "cpls_", DIRECT: "ctm_", SIGN_IN: "sil_"} | dict.fromkeys(
-    (CHECKOUT, CHECKOUT_VISIT, INVOICE), "txn_"
-)
+_ORIGIN_PREFIX = {
+    PORTAL_SESSION: "cpls_",
+    DIRECT: "ctm_",
+    SIGN_IN: "sil_",
+    STAFF_SIGN_IN: "ssi_",
+} | dict.fromkeys((CHECKOUT, CHECKOUT_VISIT, INVOICE), "txn_")
 _LONGEST = 300
 _FORM = re.compile(r"pga_([0-9a-z]{26})\.([0-9a-z]{26})?\.([a-z-]{1,12})\.([0-9a-z]{1,9})\.[\w-]+\.[\w-]+", re.ASCII)
 

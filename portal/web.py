@@ -16,6 +16,7 @@ from portal.errors import InvalidRequest, Refusal, refusal_for
 log = logging.getLogger("portal.web")
 MOST_BYTES = 1_000_000
 _MOST_DISCARDED = 16 * MOST_BYTES
+_UNBRANDED = ("/healthz", "/readyz", "/metrics", "/assets/")
 _PAGES = ("/portal/", "/console/", "/mailbox/")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -55,9 +56,11 @@ class OneSlash:
         return self.app(environ, start_response)
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, refresh: Callable[[], None]) -> None:
+    """`refresh` puts in force what the seller has changed in the console; not asked for what knows no seller."""
     app.session_interface = FormSessions()
     app.before_request(_arrive)
+    app.before_request(lambda: None if request.path.startswith(_UNBRANDED) else refresh())
     app.after_request(_leave)
     app.teardown_appcontext(lambda _error: db.close())
     app.register_error_handler(Exception, answer)

@@ -57,7 +57,7 @@ def the_clock() -> Iterator[Clock]:
 def configure() -> Iterator[Callable[..., None]]:
     """Puts other settings in force for one test: `configure(self_cancellation=False)`."""
     config.use(SETTINGS)
-    yield lambda **changes: config.use(replace(config.current(), **changes))
+    yield lambda **changes: config.use(replace(config.environment(), **changes))
     config.use(SETTINGS)
 
 

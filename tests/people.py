@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from portal import clock, ids
 from portal.db import session, transaction
-from portal.domain import api_keys, periods
+from portal.domain import api_keys, periods, search
+from portal.domain.actors import shell
 from portal.domain.catalog import Price, Product
 from portal.domain.customers import Customer, email_key
 from portal.domain.events import Event
@@ -25,6 +26,8 @@ def customer(name: str = "Amelia Harper", **fields: Any) -> str:
     )
     with transaction():
         session().add(made)
+        session().flush()
+        search.add(((made.id, made.name, made.email),))
     return made.id
 
 
@@ -104,7 +107,7 @@ def key(*permissions: str, everything: bool = False) -> dict[str, str]:
     """An app's headers with a key that may do this."""
     granted = [*permissions, *(api_keys.ALL_BUT_NAMED if everything else ())]
     with transaction():
-        return {"Authorization": f"Bearer {api_keys.create('test', granted)}"}
+        return {"Authorization": f"Bearer {api_keys.create('test', granted, by=shell())}"}
 
 
 def key_id(headers: dict[str, str]) -> str:

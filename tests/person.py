@@ -32,7 +32,7 @@ class Page:
 class Form:
     def __init__(self, method: str, action: str) -> None:
         self.method, self.action = method.lower(), action
-        self.fields: dict[str, str] = {}
+        self.fields: dict[str, Any] = {}
         self.buttons: list[dict[str, str]] = []
 
 
@@ -89,6 +89,8 @@ class _Reader(HTMLParser):
         self._form: Form | None = None
         self._button: dict[str, str] | None = None
         self._link: str | None = None
+        self._area: str | None = None
+        self._select: str | None = None
         self._silent = 0
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
@@ -98,9 +100,19 @@ class _Reader(HTMLParser):
         if tag == "form":
             self._form = Form(given.get("method", "get"), given.get("action", ""))
             self.forms.append(self._form)
-        elif tag in ("input", "textarea") and self._form is not None and "name" in given:
-            if given.get("type") not in ("radio", "checkbox") or "checked" in given:
+        elif tag == "textarea" and self._form is not None and "name" in given:
+            self._area, self._form.fields[given["name"]] = given["name"], ""
+        elif tag == "input" and self._form is not None and "name" in given and given.get("type") != "file":
+            if given.get("type") == "checkbox" and "checked" in given and given["name"] in self._form.fields:
+                ticked = self._form.fields[given["name"]]
+                self._form.fields[given["name"]] = [*([ticked] if isinstance(ticked, str) else ticked), given["value"]]
+            elif given.get("type") not in ("radio", "checkbox") or "checked" in given:
                 self._form.fields[given["name"]] = given.get("value", "")
+        elif tag == "select" and self._form is not None and "name" in given:
+            self._select = given["name"]
+        elif tag == "option" and self._form is not None and self._select is not None:
+            if "selected" in given or self._select not in self._form.fields:
+                self._form.fields[self._select] = given.get("value", "")
         elif tag == "button" and self._form is not None:
             self._button = {**given, "text": ""}
             self._form.buttons.append(self._button)
@@ -112,6 +124,11 @@ class _Reader(HTMLParser):
             self._silent -= 1
         if tag == "form":
             self._form = None
+        elif tag == "textarea" and self._form is not None and self._area is not None:
+            self._form.fields[self._area] = self._form.fields[self._area].removeprefix("\n")
+            self._area = None
+        elif tag == "select":
+            self._select = None
         elif tag == "button" and self._button is not None:
             self._button["text"] = " ".join(self._button["text"].split())
             self._button = None
@@ -121,6 +138,8 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._silent:
             return
+        if self._area is not None and self._form is not None:
+            self._form.fields[self._area] += data
         self.words.append(data)
         if self._button is not None:
             self._button["text"] += data

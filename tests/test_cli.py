@@ -30,6 +30,7 @@ def portal(*arguments: str) -> Result:
 @pytest.fixture
 def from_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Settings are read anew, from an environment that has none of ours."""
+    monkeypatch.setattr(config, "_environment", None)
     monkeypatch.setattr(config, "_current", None)
     yield
     config.use(SETTINGS)
@@ -69,6 +70,8 @@ def test_all_permissions_leave_out_the_one_that_must_be_named(database: str) -> 
         (("api-key", "revoke", "apikey_unknown"), "There is no API key apikey_unknown"),
         (("link", "ctm_unknown"), "There is no customer ctm_unknown"),
         (("staff", "add", "not an address"), "Nobody was added"),
+        (("staff", "remove", "nobody@example.com"), "Nobody on the staff has the address nobody@example.com"),
+        (("staff", "link", "nobody@example.com"), "Nobody on the staff has the address nobody@example.com"),
     ],
 )
 def test_what_can_not_be_done_is_said_in_one_line(database: str, arguments: tuple[str, ...], words: str) -> None:
@@ -93,6 +96,37 @@ def test_no_link_is_made_to_somebody_elses_subscription(database: str) -> None:
     sub = people.subscription(people.customer("Ben Ode"))
     refused = portal("link", people.customer(), "--subscription", sub)
     assert "There is no subscription" in refused.output
+
+
+def test_a_link_of_the_staff_is_printed_alone_and_signs_in_once(app: Flask, person: Person) -> None:
+    portal("staff", "add", "ada@aeroedit.example", "--name", "Ada Admin")
+    older, link = (portal("staff", "link", "ADA@aeroedit.example").stdout.strip() for _ in range(2))
+    assert urlsplit(link).path == "/console/sign-in/confirm"
+    db.connect(config.current().database_url)
+    assert "This sign-in link no longer works" in person.open(older)
+    person.open(link)
+    person.press("Sign in")
+    assert "Ada Admin" in person.open("/console/account")
+    assert "This sign-in link no longer works" in person.open(link)
+    listed = portal("staff", "list").stdout
+    assert listed == "ada@aeroedit.example  admin  Ada Admin  signed in: 1\n"
+
+
+def test_who_is_removed_from_the_staff_is_signed_out_and_the_only_admin_stays(app: Flask, person: Person) -> None:
+    portal("staff", "add", "ada@aeroedit.example")
+    portal("staff", "add", "sam@aeroedit.example", "--name", "Sam Support")
+    link = portal("staff", "link", "sam@aeroedit.example").stdout.strip()
+    refused = portal("staff", "remove", "ada@aeroedit.example")
+    assert (refused.exit_code, "This is the only admin" in refused.output) == (1, True)
+    db.connect(config.current().database_url)
+    person.open(link)
+    person.press("Sign in")
+    assert person.open("/console/account").status == 200
+    assert portal("staff", "remove", "sam@aeroedit.example").exit_code == 0
+    assert portal("staff", "list").stdout == "ada@aeroedit.example  admin    signed in: 0\n"
+    db.connect(config.current().database_url)
+    assert person.open("/console/account").path == "/console/sign-in"
+    assert portal("staff", "remove", "sam@aeroedit.example").exit_code == 1
 
 
 def test_an_import_that_is_refused_names_the_place_and_changes_nothing(database: str, tmp_path: Path) -> None:

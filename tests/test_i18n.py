@@ -21,7 +21,7 @@ from portal.domain.actors import system
 from portal.domain.customers import Customer
 from portal.domain.mails import KINDS
 from portal.domain.transactions import Transaction
-from portal.outbox import emails
+from portal.outbox import emails, mail_samples
 from tests import people
 from tests.conftest import NOW
 from tests.customer import visits
@@ -33,7 +33,7 @@ LOCALE = config.ROOT / "portal" / "locale"
 CATALOGS = sorted(path.stem for path in LOCALE.glob("*.po"))
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
 PUNCTUATION = tuple(".?!:,")
-ALIKE = {"Status", "Problem: %(page)s", "%(amount)s %(period)s", "%(n)s × %(product)s"}
+ALIKE = {"Status", "Problem: %(page)s", "%(amount)s %(period)s", "%(n)s × %(product)s", "%(day)s: %(amount)s"}
 """Texts that are the same in German."""
 
 ENDS = datetime(2026, 12, 21, 10, 38, 57, tzinfo=UTC)
@@ -58,27 +58,11 @@ STATES: dict[str, dict[str, Any]] = {
     "ending, paused": visits.ending() | {"status": "paused", "paused_at": NOW},
     "ending without a date": visits.ending() | {"scheduled_effective_at": None, "billing_resumes_at": None},
     "canceled": visits.CANCELED,
+    "a payment plan": {"remaining_payments": 3},
+    "the last of a payment plan": {"remaining_payments": 1},
+    "a payment plan that is ended": visits.ending("staff") | {"remaining_payments": 3},
+    "a completed plan": visits.ending("system") | {"remaining_payments": 0, "billing_resumes_at": None},
 }
-MORE_FACTS: dict[str, tuple[dict[str, Any], ...]] = {
-    "cancellation_scheduled": (
-        {"status": "trialing"},
-        {"status": "past_due"},
-        {"ends_at": None},
-        {"asked_by": "staff"},
-        {"asked_by": "staff", "ends_at": None},
-    ),
-    "subscription_ended": ({"because": "payment_failed", "debt_remains": True},),
-    "renewed": ({"paid_at": None},),
-    "payment_failed": (
-        {"refusal": "expired", "ends_at": "2026-12-21T10:38:57Z"},
-        {"refusal": "no_payment_method", "card": None},
-        {"refusal": "declined", "ending": True},
-    ),
-    "renewal_reminder": ({"status": "trialing"}, {"automatic": False}),
-    "paused": ({"resumes_at": "2026-12-21T10:38:57Z"},),
-    "fresh_link": ({"page": "keep"}, {"page": "payment"}, {"page": "subscription"}, {"page": "portal"}),
-}
-"""Facts that change what a mail of a kind says."""
 
 once = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 """What language a page speaks does not depend on the database."""
@@ -436,7 +420,7 @@ def test_the_check_for_english_finds_english(person: Person) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_mail_is_german(configure: Any, the_clock: Any, kind: str) -> None:
-    for facts in ({}, *MORE_FACTS.get(kind, ())):
+    for facts in mail_samples.states(kind).values():
         message = emails.compose(letter(kind, "de", **facts))
         text, html = (message.get_body((form,)).get_content() for form in ("plain", "html"))  # type: ignore[union-attr]
         is_german(html)

@@ -85,6 +85,16 @@ CODES: dict[str, tuple[int, str, str]] = {
     ),
     "subscription_not_automatic_collection": (400, "It is paid by invoice.", "There is no card to replace."),
     "self_cancellation_off": (403, "The seller ends subscriptions on request.", "See the page's instructions."),
+    "payment_plan_not_cancelable": (
+        403,
+        "It is a payment plan, which a customer does not end by themselves.",
+        "Only the seller ends it: by the API, or in the console.",
+    ),
+    "payment_plan_completed": (
+        409,
+        "All payments of the plan are billed, so it ends with its last period.",
+        "There is nothing to resume. Sell a new subscription.",
+    ),
     "transaction_price_not_found": (400, "There is no such price.", "Check price_id."),
     "transaction_duplicate_price_ids": (400, "The same price stands in two items.", "Name it once, with its quantity."),
     "transaction_item_quantity_out_of_range": (400, "The price is not sold in this quantity.", "See its quantity."),
@@ -92,6 +102,11 @@ CODES: dict[str, tuple[int, str, str]] = {
         400,
         "Recurring items are billed in different cycles.",
         "Make one transaction for each cycle.",
+    ),
+    "transaction_price_different_payments": (
+        400,
+        "Recurring items have different numbers of payments, or only some of them have one.",
+        "Make one transaction for each payment plan.",
     ),
     "transaction_price_different_trial_period": (
         400,

@@ -109,6 +109,7 @@ _FIELDS: dict[str, str] = {
     "current_billing_period": "What is paid for now.",
     "billing_period": "What it pays for.",
     "scheduled_change": "What happens at the end of the period: cancel, pause or resume.",
+    "remaining_payments": "Of a payment plan: how many payments are still to be billed; null if it has no last one.",
     "items": "What is bought.",
     "recurring": "Whether it is billed again and again.",
     "trial_dates": "The free time.",
@@ -239,7 +240,10 @@ _FIELDS: dict[str, str] = {
     "scheduled_change_action": "What is scheduled.",
     "supports_checkout": "Whether a checkout can use it.",
 }
+_WITH_PAYMENTS = ("Price", "PriceWithProduct", "NewPrice", "PriceUpdate")
+_PAYMENTS = "Of a payment plan: how many payments there are in all; null is until it is canceled."
 _OF_MODELS: dict[str, str] = {
+    **dict.fromkeys((f"{each}.payments" for each in _WITH_PAYMENTS), _PAYMENTS),
     "Cycle.interval": "The unit of time.",
     "Period.starts_at": "The beginning, which is part of it.",
     "Money.amount": "Minor units of the currency, as text.",

@@ -9,6 +9,7 @@ from pydantic import Field
 from sqlalchemy import select
 
 from portal import destinations
+from portal.access import app_actor
 from portal.api import bodies, lists
 from portal.api.operations import operation
 from portal.db import session, transaction
@@ -103,7 +104,7 @@ def create_notification_setting(body: Create) -> notification_entities.Notificat
     _refuse_unusable(body.type, body.destination)
     with transaction():
         notification_settings.refuse_another()
-        return shaped(notification_settings.create(**_given(body)))
+        return shaped(notification_settings.create(**_given(body), by=app_actor()))
 
 
 @operation(
@@ -138,7 +139,7 @@ def update_notification_setting(id: str, body: Update) -> notification_entities.
         setting = notification_settings.get(id, lock=True)
         if body.active and not setting.active:
             notification_settings.refuse_another()
-        notification_settings.update(setting, **_given(body))
+        notification_settings.update(setting, by=app_actor(), **_given(body))
         if not setting.active:
             notifications.give_up_on([setting.id])
         return shaped(setting)
@@ -152,7 +153,7 @@ def delete_notification_setting(id: str) -> None:
     """
     with transaction():
         setting = notification_settings.get(id, lock=True)
-        notification_settings.delete(setting)
+        notification_settings.delete(setting, by=app_actor())
         notifications.give_up_on([setting.id])
 
 
@@ -173,7 +174,7 @@ def rotate_notification_setting_secret(id: str, body: Rotate) -> notification_en
     overlap = notification_settings.DEFAULT_OVERLAP if body.overlap is None else timedelta(seconds=body.overlap)
     with transaction():
         setting = notification_settings.get(id, lock=True)
-        notification_settings.rotate(setting, overlap)
+        notification_settings.rotate(setting, overlap, by=app_actor())
         return shaped(setting)
 
 

@@ -6,6 +6,7 @@ from flask import Response
 from pydantic import Field
 from sqlalchemy import or_, select
 
+from portal.access import app_actor
 from portal.api import bodies, events, lists
 from portal.api.operations import operation
 from portal.db import session, transaction
@@ -92,4 +93,4 @@ def replay_notification(id: str) -> notification_entities.ReplayedNotification:
     must not be a replay itself.
     """
     with transaction():
-        return {"notification_id": notifications.replay(id).id}
+        return {"notification_id": notifications.replay(id, by=app_actor()).id}

@@ -12,7 +12,7 @@ from portal.api import bodies, catalog, lists
 from portal.api.operations import operation
 from portal.db import session, transaction
 from portal.domain import catalog as domain
-from portal.domain import entities, pricing, shapes
+from portal.domain import entities, payment_plans, pricing, shapes
 from portal.domain.catalog import Price
 
 _PRICE = Price.__table__.c
@@ -47,6 +47,9 @@ def _unlike(overrides: list["Override"]) -> list["Override"]:
 Description = Annotated[str, Field(min_length=2, max_length=500)]
 Name = Annotated[str, Field(min_length=1, max_length=150)]
 Quantity = Annotated[int, Field(ge=1, le=_MOST_AT_ONCE)]
+
+
+Payments = Annotated[int, Field(ge=payment_plans.FEWEST, le=payment_plans.MOST)]
 
 
 class UnitPrice(bodies.Body):
@@ -89,7 +92,12 @@ Overrides = Annotated[list[Override], Field(max_length=250), AfterValidator(_unl
 class NewPrice(bodies.Body):
     model_config = ConfigDict(
         json_schema_extra={
-            "if": {"properties": {"trial_period": {"type": "object"}}, "required": ["trial_period"]},
+            "if": {
+                "anyOf": [
+                    {"properties": {"trial_period": {"type": "object"}}, "required": ["trial_period"]},
+                    {"properties": {"payments": {"type": "integer"}}, "required": ["payments"]},
+                ]
+            },
             "then": {"properties": {"billing_cycle": {"type": "object"}}, "required": ["billing_cycle"]},
         }
     )
@@ -100,6 +108,7 @@ class NewPrice(bodies.Body):
     type: entities.CatalogType | None = None
     billing_cycle: Duration | None = None
     trial_period: Trial | None = None
+    payments: Payments | None = None
     tax_mode: entities.TaxMode = "account_setting"
     unit_price_overrides: Overrides = []
     quantity: Limits = Limits(minimum=1, maximum=100)
@@ -113,6 +122,7 @@ class PriceUpdate(bodies.Body):
     type: entities.CatalogType = "standard"
     billing_cycle: Duration | None = None
     trial_period: Trial | None = None
+    payments: Payments | None = None
     tax_mode: entities.TaxMode = "account_setting"
     unit_price_overrides: Overrides = []
     quantity: Limits = Limits(minimum=1, maximum=100)
@@ -183,7 +193,8 @@ def list_prices(query: Prices) -> Response:
 def create_price(body: NewPrice) -> entities.Price:
     """Create a price.
 
-    Without `billing_cycle` it is charged once. Amounts are minor units as text: 3000 is 30 dollars.
+    Without `billing_cycle` it is charged once. With `payments` it is a payment plan: what is bought with it ends by
+    itself after so many. Amounts are minor units as text: 3000 is 30 dollars.
     """
     with transaction():
         return shapes.price(pricing.create(_columns(body), by=app_actor()))
@@ -217,8 +228,8 @@ def get_price(id: str, query: Included) -> entities.PriceWithProduct:
 def update_price(id: str, body: PriceUpdate) -> entities.Price:
     """Change a price; what is left out stays.
 
-    A new amount counts for subscriptions from their next bill on; transactions keep theirs. The billing cycle and the
-    currency can't change while a subscription that is not canceled is billed by it.
+    A new amount counts for subscriptions from their next bill on; transactions keep theirs. The billing cycle, the
+    number of payments and the currency can't change while a subscription that is not canceled is billed by it.
     """
     with transaction():
         price = domain.price(id)

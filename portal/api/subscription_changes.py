@@ -41,6 +41,7 @@ _REFUSES = (
     *REFUSES_CHANGES,
     "subscription_scheduled_change_invalid_update",
     "subscription_end_reached",
+    "payment_plan_completed",
     "subscription_update_when_trialing",
     "subscription_only_update_items_on_paused_subscription",
     "subscription_items_update_missing_proration_billing_mode",

@@ -40,6 +40,7 @@ _REFUSES_ORDERS = (
     "transaction_currency_code_invalid",
     "transaction_price_different_billing_cycle",
     "transaction_price_different_trial_period",
+    "transaction_price_different_payments",
     "transaction_customer_is_required_with_address",
     "transaction_customer_is_required_for_business_validation",
     "transaction_billing_details_object_required",

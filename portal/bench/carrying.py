@@ -67,7 +67,13 @@ def make_due(rows: int) -> None:
     """Makes the first subscriptions end a minute ago, as customers asked; what told of earlier ends is forgotten."""
     ends = clock.now() - timedelta(minutes=1)
     planned = {"scheduled_action": "cancel", "scheduled_effective_at": ends, "scheduled_at": ends, "version": 1}
-    alive = {"status": "active", "scheduled_by": "customer", "next_billed_at": None, "canceled_at": None}
+    alive = {
+        "status": "active",
+        "scheduled_by": "customer",
+        "canceled_by": "customer",
+        "next_billed_at": None,
+        "canceled_at": None,
+    }
     with transaction():
         for table in ("events", "mails"):
             session().execute(text(f"DELETE FROM {table}"))

@@ -6,9 +6,10 @@ from pathlib import Path
 from statistics import median
 
 from portal import create_app
-from portal.bench import carrying, load, notifying, profiles, queries
+from portal.bench import carrying, listing, load, notifying, profiles, queries
 from portal.bench.carrying import Carried
 from portal.bench.databases import filled
+from portal.bench.listing import Listing
 from portal.bench.load import Figure
 from portal.bench.notifying import Notified
 from portal.bench.operations import Operation, Workshop, answer_size, bare_requests
@@ -16,6 +17,7 @@ from portal.bench.queries import Count
 from portal.bench.serving import Server, serving
 
 AIM_READS, AIM_WRITES, AIM_GROWTH, AIM_CARRIED, AIM_MEMORY, AIM_HANGING = 0.6, 0.5, 1.2, 0.25, 120, 1.2
+AIM_LIST = 1.5
 Say = Callable[[str], None]
 WARMING = 8
 
@@ -69,6 +71,7 @@ class Measured:
     counts: list[Count]
     web_memory: float
     worker_memory: float
+    listing: Listing
     carried: Carried
     idle_look: float
     notified: Notified | None
@@ -84,6 +87,8 @@ def measure(plan: Plan, kind: str, size: int, folder: Path, say: Say) -> Measure
         operations = [(each, answer_size(app, each)) for each in workshop.operations()]
         with serving(url, folder) as server:
             measured = [_compare(plan, server, each, length, say) for each, length in operations]
+            say("the console's list")
+            listed = listing.measure(server, size, listing.REQUESTS if plan.rounds > 1 else listing.REQUESTS // 5)
             web_memory = server.memory()
         by_name = {each.name: each for each, _ in operations}
         results = [_explained(app, by_name[each.name], each) for each in measured]
@@ -95,7 +100,7 @@ def measure(plan: Plan, kind: str, size: int, folder: Path, say: Say) -> Measure
         if size == min(plan.sizes):
             say("webhooks")
             notified = notifying.measure(plan.events, plan.queued, plan.rounds, url, folder)
-    return Measured(kind, size, results, counted, web_memory, worker_memory, carried, idle_look, notified)
+    return Measured(kind, size, results, counted, web_memory, worker_memory, listed, carried, idle_look, notified)
 
 
 def _compare(plan: Plan, server: Server, operation: Operation, size: int, say: Say) -> Result:

@@ -15,6 +15,7 @@ from portal.bench.load import http
 from portal.bench.synthetic import customer_of, made_id, state_of
 from portal.db import session, transaction
 from portal.domain import api_keys, browser_sessions
+from portal.domain.actors import shell
 from portal.domain.browser_sessions import BrowserSession
 from portal.domain.subscriptions import Subscription
 
@@ -48,7 +49,7 @@ class Workshop:
         wanted = range(51, min(size, 51 + 2 * MOST_PEOPLE))
         self.numbers = [n for n in wanted if state_of(n) == "active"]
         with transaction():
-            key = api_keys.create("bench", api_keys.ALL_BUT_NAMED)
+            key = api_keys.create("bench", api_keys.ALL_BUT_NAMED, by=shell())
             people = sorted({customer_of(n) for n in self.numbers})
             self.cookies = {n: browser_sessions.begin(made_id("ctm", n), page="portal", way="bench") for n in people}
         self.key = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -119,13 +120,16 @@ class Workshop:
 
     def _unscheduled(self) -> Update:
         nothing = {"scheduled_action": None, "scheduled_effective_at": None, "scheduled_at": None, "scheduled_by": None}
+        nothing |= {"canceled_by": None}
         billed = {"next_billed_at": Subscription.period_ends_at, "billing_resumes_at": None}
         return self._own().values(**nothing, **billed)
 
     def _scheduled(self) -> Update:
         ends = Subscription.period_ends_at
         planned = {"scheduled_action": "cancel", "scheduled_effective_at": ends, "scheduled_at": clock.now()}
-        return self._own().values(**planned, scheduled_by="customer", next_billed_at=None, billing_resumes_at=ends)
+        return self._own().values(
+            **planned, scheduled_by="customer", canceled_by="customer", next_billed_at=None, billing_resumes_at=ends
+        )
 
     def _own(self) -> Update:
         first, last = made_id("sub", self.numbers[0]), made_id("sub", self.numbers[-1])

@@ -9,7 +9,7 @@ from sqlalchemy import Select, delete, func, select, update
 from portal import clock, db
 from portal.db import session, transaction
 from portal.domain import events, notification_settings, snapshots
-from portal.domain.actors import system
+from portal.domain.actors import shell, system
 from portal.domain.events import Event
 from portal.domain.notification_settings import NotificationSetting
 from portal.domain.notifications import Notification, NotificationLog
@@ -26,7 +26,9 @@ def destinations(urls: Sequence[str]) -> None:
     forget()
     with transaction():
         for url in urls:
-            notification_settings.create(type="url", description="bench", destination=url, subscribed_events=[_TYPE])
+            notification_settings.create(
+                type="url", description="bench", destination=url, subscribed_events=[_TYPE], by=shell()
+            )
 
 
 def forget() -> None:

@@ -11,6 +11,7 @@ from portal.bench.measuring import (
     AIM_CARRIED,
     AIM_GROWTH,
     AIM_HANGING,
+    AIM_LIST,
     AIM_MEMORY,
     AIM_READS,
     AIM_WRITES,
@@ -24,7 +25,7 @@ _LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 def page(plan: Plan, figures: list[Measured], reasons: str) -> str:
-    parts = [_head(plan), _ratios(figures), _growth(figures), _queries(figures), _carried(figures)]
+    parts = [_head(plan), _ratios(figures), _growth(figures), _queries(figures), _listing(figures), _carried(figures)]
     parts += [_webhooks(plan, figures), _memory(figures), _profiles(figures), reasons.strip()]
     return "\n\n".join(parts).strip() + "\n"
 
@@ -96,6 +97,26 @@ def _queries(figures: list[Measured]) -> str:
     )
     head = ("database", "operation", "one subscription", "many", "constant")
     return f"## Queries per request\n\n{told}\n\n{_table(head, rows)}"
+
+
+def _listing(figures: list[Measured]) -> str:
+    """Pages of the console's list at the smallest and the largest size."""
+    rows, tables = [], []
+    for kind in dict.fromkeys(m.kind for m in figures):
+        of_kind = sorted((m for m in figures if m.kind == kind), key=lambda m: m.size)
+        for few, many in zip(of_kind[0].listing.pages, of_kind[-1].listing.pages, strict=True):
+            grown, times = many.p99 / few.p99, (few.p50, many.p50, few.p99, many.p99)
+            spoken = (f"{each:.1f}" for each in times)
+            rows.append((_LABELS[kind], few.name, *spoken, f"{grown:.2f}×", _met(grown <= AIM_LIST)))
+        tables += [
+            (_LABELS[kind], f"{m.size:,}", f"{m.listing.rows_per_second:,.0f}", f"{m.listing.first_byte:.0f}")
+            for m in of_kind
+        ]
+    small, large = min(m.size for m in figures), max(m.size for m in figures)
+    head = ("database", "list", *(f"{p} ms at {n:,}" for p in ("p50", "p99") for n in (small, large)), "p99 by", "")
+    told = f"Pages of 50 subscriptions for one colleague at a time. Aim: p99 within {AIM_LIST}×."
+    taken = _table(("database", "subscriptions", "rows/s of the CSV", "first byte ms"), tables)
+    return f"## The console's list\n\n{told}\n\n{_table(head, rows)}\n\n{taken}"
 
 
 def _carried(figures: list[Measured]) -> str:

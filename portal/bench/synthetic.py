@@ -1,7 +1,7 @@
 """Rows of made-up subscriptions, ready to be copied into either database: every value is a number, a text or None.
 
 Subscription n has an id that says n, so that a load finds its subscriptions without asking. The first customer has
-50 subscriptions, the second has one, everybody else has two.
+50 subscriptions, the second has one, everybody else has two. Every fiftieth customer has the same first name.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,26 @@ from typing import Any
 import orjson
 
 from portal import clock
-from portal.domain import periods, shapes
+from portal.domain import periods, search, shapes
 
 MANY = 50
 PRODUCTS = 20
 STATES = {7: "canceled", 23: "paused", 41: "past_due", 59: "trialing", 77: "pending"}
 """Of a hundred subscriptions these five are not simply active; `pending` has a cancellation scheduled."""
+
+FIRST_NAMES = (
+    *("Amelia", "Noah", "Olivia", "Liam", "Emma", "Lucas", "Mia", "Elias", "Sofia", "Mateo", "Hannah", "Leon", "Lena"),
+    *("Paul", "Ines", "Hugo", "Clara", "Louis", "Alice", "Jules", "Zofia", "Jakub", "Maja", "Antoni", "Greta", "Oskar"),
+    *("Astrid", "Nils", "Freya", "Anders", "Ingrid", "Lars", "Sinead", "Conor", "Aoife", "Ewan", "Isla", "Rhys"),
+    *("Yuki", "Haruto", "Mei", "Wei", "Priya", "Arjun", "Layla", "Omar", "Zeynep", "Emre", "Thandi", "Sipho"),
+)
+LAST_NAMES = (
+    *("Harper", "Becker", "Rossi", "Novak", "Silva", "Dubois", "Jansen", "Larsen", "Kowalski", "Murphy", "Tanaka"),
+    *("Sharma", "Demir", "Nkosi", "Moreau", "Fischer", "Greco", "Horvat", "Santos", "Lefevre", "Visser", "Nilsson"),
+    *("Lewandowski", "Byrne", "Sato", "Patel", "Yilmaz", "Dlamini", "Keller", "Conti", "Maric", "Costa", "Bakker"),
+)
+WHO = ("customer", "customer", "customer", "customer", "staff", "key", "system")
+"""Who asked for the ends there are."""
 
 Row = dict[str, Any]
 
@@ -34,7 +48,16 @@ def customer_of(n: int) -> int:
 
 
 def state_of(n: int) -> str:
-    return STATES.get(n % 100, "active")
+    return STATES.get((n + n // 100) % 100, "active")
+
+
+def name_of(n: int) -> str:
+    """What the nth customer is called."""
+    return f"{FIRST_NAMES[n % len(FIRST_NAMES)]} {LAST_NAMES[n // len(FIRST_NAMES) % len(LAST_NAMES)]}"
+
+
+def email_of(n: int) -> str:
+    return f"customer{n}@example.com"
 
 
 def stored(at: datetime) -> str:
@@ -61,15 +84,20 @@ class Maker:
         wanted = range(first, first + count)
         newcomers = [n for n in wanted if n == 0 or customer_of(n) != customer_of(n - 1)]
         yield "customers", [self._customer(customer_of(n)) for n in newcomers]
+        yield "search_terms", [term for n in newcomers for term in self._terms(customer_of(n))]
         yield "payment_methods", [self._card(customer_of(n)) for n in newcomers]
         yield "subscriptions", [self._subscription(n) for n in wanted]
         yield "subscription_items", [self._item(n) for n in wanted]
         yield "transactions", [self._transaction(n) for n in wanted]
 
     def _customer(self, n: int) -> Row:
-        email = f"customer{n}@example.com"
-        plain = {"name": f"Made-up Customer {n}", "locale": "en", "status": "active", "marketing_consent": 0}
+        email = email_of(n)
+        plain = {"name": name_of(n), "locale": "en", "status": "active", "marketing_consent": 0}
         return {"id": made_id("ctm", n), "email": email, "email_key": email, **plain, **self.dates}
+
+    def _terms(self, n: int) -> list[Row]:
+        found = search.terms(name_of(n), email_of(n))
+        return [{"text": each, "customer_id": made_id("ctm", n)} for each in found]
 
     def _card(self, n: int) -> Row:
         card = {"type": "card", "brand": "visa", "last4": "4242", "expiry_month": 7, "expiry_year": 2031}
@@ -77,7 +105,7 @@ class Maker:
         return {"id": made_id("paymtd", n), "customer_id": made_id("ctm", n), **card, **kept, **self.dates}
 
     def _subscription(self, n: int) -> Row:
-        state, (began, ends) = state_of(n), self.billing(n % 25)
+        state, (began, ends) = state_of(n), self.billing(n // PRODUCTS % 25)
         row = {
             "id": made_id("sub", n),
             "version": 1,
@@ -92,7 +120,8 @@ class Maker:
             "first_billed_at": began,
             "payment_method_id": made_id("paymtd", customer_of(n)),
         }
-        return {**row, **self._standing(state, began, ends), **self.dates}
+        canceled_by = {"pending": "customer", "canceled": WHO[n // 100 % len(WHO)]}.get(state)
+        return {**row, "canceled_by": canceled_by, **self._standing(state, began, ends), **self.dates}
 
     def _standing(self, state: str, began: str, ends: str) -> Row:
         """What a subscription's state says of its period and of what comes next."""
@@ -113,11 +142,11 @@ class Maker:
 
     def _item(self, n: int) -> Row:
         sold = {"price_id": made_id("pri", n % PRODUCTS), "status": "active", "quantity": 10, "recurring": 1}
-        billed = {"previously_billed_at": self.billing(n % 25)[0]}
+        billed = {"previously_billed_at": self.billing(n // PRODUCTS % 25)[0]}
         return {"subscription_id": made_id("sub", n), "position": 0, **sold, **billed, **self.dates}
 
     def _transaction(self, n: int) -> Row:
-        began, ends = self.billing(n % 25)
+        began, ends = self.billing(n // PRODUCTS % 25)
         row = {
             "id": made_id("txn", n),
             "customer_id": made_id("ctm", customer_of(n)),
@@ -151,8 +180,8 @@ class Maker:
     def _price(self, n: int) -> Row:
         named = {"id": made_id("pri", n), "product_id": made_id("pro", n), "name": "Monthly", "description": "Monthly"}
         cycle = {"billing_interval": "month", "billing_frequency": 1, "trial_interval": None, "trial_frequency": None}
-        asked = {"amount": 1000 + n, "currency_code": "USD", "unit_price_overrides": [], "type": "standard"}
-        more = {"tax_mode": "account_setting", "quantity_minimum": 1, "quantity_maximum": 100}
+        asked = {"amount": 1000 + n, "currency_code": "USD", "unit_price_overrides": [], "payments": None}
+        more = {"type": "standard", "tax_mode": "account_setting", "quantity_minimum": 1, "quantity_maximum": 100}
         return {**named, **cycle, **asked, **more, **self._kept(), "product": self._product(n)}
 
     def _kept(self) -> Row:

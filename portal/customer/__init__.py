@@ -5,12 +5,15 @@ from typing import Any
 from flask import Blueprint, Flask, request
 from flask_login import current_user
 
-from portal import config, forms, i18n, web
+from portal import access, config, forms, i18n, web
+from portal.errors import OnlyLooking
 from portal.forms import see_other
 
 __all__ = ["bp", "register", "see_other"]
 
 bp = Blueprint("customer", __name__, url_prefix="/portal")
+_OF_NOBODY = ("customer.send_sign_in_link", "customer.redeem_sign_in", "customer.sign_out")
+"""What is sent there is done in nobody's name."""
 
 
 def register(app: Flask) -> None:
@@ -24,6 +27,14 @@ def register(app: Flask) -> None:
 bp.before_request(forms.refuse_foreign)
 
 
+@bp.before_request
+def _refuse_colleagues() -> None:
+    """Who is signed in to the console in this browser looks at what customers see, and does nothing in their place."""
+    acts = request.method not in ("GET", "HEAD") and request.endpoint not in _OF_NOBODY
+    if acts and access.colleague_beside():
+        raise OnlyLooking("You are signed in to the console in this browser. Nothing was changed.")
+
+
 def _speak() -> None:
     if not web.is_page() or web.is_console():
         return
@@ -34,8 +45,11 @@ def _speak() -> None:
 
 
 def _page_facts() -> dict[str, Any]:
-    return (
-        {"return_url": current_user.return_url or config.current().brand_url or None}
-        if web.is_page() and not web.is_console()
-        else {}
-    )
+    """`watching` is who of the staff looks at the page, on which nothing can be changed then."""
+    if not web.is_page() or web.is_console():
+        return {}
+    signing_in = request.endpoint in ("customer.sign_in", "customer.sign_in_confirm", "customer.signed_out")
+    return {
+        "return_url": current_user.return_url or config.current().brand_url or None,
+        "watching": None if signing_in else access.colleague_beside(),
+    }

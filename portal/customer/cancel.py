@@ -24,6 +24,7 @@ def cancel(id: str) -> str:
         owed=transactions.open_of(id),
         allowed=config.current().self_cancellation,
         instructions=config.current().self_cancellation_instructions,
+        message=config.current().cancel_message,
     )
 
 

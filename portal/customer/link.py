@@ -10,13 +10,14 @@ errand to what this browser may already do.
 
 from typing import Any
 
-from flask import render_template, request
+from flask import g, render_template, request
 from flask_login import current_user
 
 from portal import access, clock, config, i18n, limits, links, tokens
 from portal.customer import bp, see_other
 from portal.db import session, transaction
-from portal.domain import browser_sessions, mails
+from portal.domain import browser_sessions, mails, portal_sessions, staff_links
+from portal.domain.actors import Actor
 from portal.domain.customers import Customer
 from portal.domain.portal_sessions import PortalSession
 from portal.errors import InvalidRequest, Refusal
@@ -88,15 +89,27 @@ def _exchange(claims: Claims) -> str:
         since = customer.links_valid_from
         if (opened and not opened.is_open) or (since and claims.issued_at <= since):
             raise Revoked
-        return browser_sessions.begin(
+        if opened and not portal_sessions.opens(opened, claims.page, claims.subscription):
+            raise tokens.Forged
+        cookie = browser_sessions.begin(
             customer.id,
             page=claims.page,
-            way=_WAYS[claims.purpose],
+            way=access.way_in(_WAYS[claims.purpose]),
             subscription_id=claims.subscription,
             portal_session_id=opened.id if opened else None,
             return_url=opened.return_url if opened else None,
             earlier=current_user.browser,
         )
+        if opened and opened.by_staff and request.method != "HEAD":
+            staff_links.followed(opened, by=_who_follows(customer))
+        return cookie
+
+
+def _who_follows(customer: Customer) -> Actor:
+    colleague = access.colleague_beside()
+    if colleague:
+        return colleague.acting()
+    return Actor("customer", customer.id, "portal session", customer.name or "", received_at=g.received_at)
 
 
 def _customer_of(claims: Claims, opened: PortalSession | None) -> Customer:

@@ -6,11 +6,10 @@ redeems it, once.
 
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
 from flask import render_template, request
 from flask_login import current_user
 
-from portal import access, config, i18n, limits, links, tokens
+from portal import access, config, forms, i18n, limits, links, tokens
 from portal.customer import bp, see_other
 from portal.db import transaction
 from portal.domain import browser_sessions, customers
@@ -26,7 +25,7 @@ def sign_in() -> str:
 @bp.post("/sign-in")
 def send_sign_in_link() -> Any:
     email, settings = request.form.get("email", "").strip(), config.current()
-    if not _is_address(email):
+    if not forms.is_address(email):
         page = render_template("customer/sign_in.html", email=email[:200], error="invalid", next=_next(request.form))
         return page, 400
     limits.take(f"sign-in:client:{request.remote_addr}", per_hour=settings.sign_in_per_client)
@@ -54,16 +53,22 @@ def redeem_sign_in() -> Any:
         if redeemed is None:
             return render_template("customer/sign_in_confirm.html", token="", usable=False), 403
         customer, next_path = redeemed
-        cookie = browser_sessions.begin(customer.id, page="portal", way="sign-in", earlier=current_user.browser)
+        cookie = browser_sessions.begin(
+            customer.id, page="portal", way=access.way_in("sign-in"), earlier=current_user.browser
+        )
     return access.give_cookie(see_other(next_path), cookie)
 
 
 @bp.post("/sign-out")
 def sign_out() -> Any:
+    """Signs this browser out; who only looked is led back to the console."""
+    where = "/portal/signed-out"
     if current_user.is_authenticated:
+        if access.colleague_beside():
+            where = f"/console/customers/{current_user.customer.id}"
         with transaction():
             browser_sessions.end(current_user.browser.id)
-    return access.take_cookie(see_other("/portal/signed-out"))
+    return access.take_cookie(see_other(where))
 
 
 @bp.get("/signed-out")
@@ -84,11 +89,3 @@ def _next(fields: Any) -> str:
     """The page to open after signing in: one of ours, built anew, whatever was sent."""
     wanted = fields.get("next", "")
     return wanted if wanted == "/portal/payments" else links.path(*links.page_of(wanted))
-
-
-def _is_address(email: str) -> bool:
-    try:
-        validate_email(email, check_deliverability=False)
-    except EmailNotValidError:
-        return False
-    return len(email) <= 254

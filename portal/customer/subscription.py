@@ -5,9 +5,10 @@ from collections.abc import Callable
 from flask import render_template, request
 from flask_login import current_user
 
+from portal import config
 from portal.access import customer_required
 from portal.customer import bp
-from portal.domain import cancellation, events, transactions
+from portal.domain import ending, events, payment_plans, transactions
 from portal.domain.browser_sessions import READ
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import OPEN
@@ -27,14 +28,17 @@ _BANNERS: dict[str, Callable[[Subscription], bool]] = {
 def subscription(id: str) -> str:
     shown = current_user.subscription(id)
     payments = transactions.of_subscription(id)
+    owed = [each for each in payments if each.status in OPEN]
     return render_template(
         "customer/subscription.html",
         subscription=shown,
         payments=payments,
-        owed=[each for each in payments if each.status in OPEN],
+        owed=owed,
+        plan=payment_plans.progress(shown, owed),
+        coming=ending.charges_until(shown, shown.ends_at) if shown.bills_until_end else [],
         history=events.history(id),
         banner=_banner(shown),
-        reasons=cancellation.REASONS,
+        reasons=config.current().cancel_reasons,
     )
 
 

@@ -18,8 +18,9 @@ from sqlalchemy import func, select
 from portal import cli, config, db, links, server
 from portal.config import ROOT
 from portal.db import session, transaction
-from portal.demo import mailbox
-from portal.domain import api_keys
+from portal.demo import mailbox, seller
+from portal.domain import api_keys, staff_sign_in
+from portal.domain.actors import shell
 from portal.domain.subscriptions import Subscription
 
 _CUSTOMER, _SUBSCRIPTION = "ctm_01htymkpj07kjy7p5q1vzqpk70", "sub_01htymmb3hj0q9fmckjbtrmd73"
@@ -93,8 +94,6 @@ def _prepare() -> None:
     cli.upgrade()
     if session().scalar(select(func.count()).select_from(Subscription)):
         return
-    from portal.demo import seller
-
     click.echo("Loading the demo's seller …")
     seller.load()
 
@@ -103,8 +102,8 @@ def _fresh_key() -> str:
     """A key for this run; those of earlier runs no longer work."""
     with transaction():
         for key in api_keys.all_keys():
-            api_keys.revoke(key.id)
-        return api_keys.create("demo", api_keys.ALL_BUT_NAMED)
+            api_keys.revoke(key.id, by=shell())
+        return api_keys.create("demo", api_keys.ALL_BUT_NAMED, by=shell())
 
 
 def _start(environment: dict[str, str], *command: str) -> Part:
@@ -153,12 +152,21 @@ def _stop(parts: list[Part]) -> None:
             part.process.kill()
 
 
+def _console_links() -> list[str]:
+    """A link for each of the demo's people."""
+    people = seller.people()
+    with transaction():
+        made = [staff_sign_in.hand_out(each, by=shell()) for each in people]
+    return [links.staff_sign_in_url(m.id, expires_at=m.expires_at, issued_at=m.created_at) for m in made]
+
+
 def _what_to_click(key: str) -> str:
     base = config.current().base_url
     overview = links.page_url("portal", customer_id=_CUSTOMER)
     cancel, payment = (
         links.page_url(page, customer_id=_CUSTOMER, subscription_id=_SUBSCRIPTION) for page in ("cancel", "payment")
     )
+    ada, sam = _console_links()
     db.close()
     return f"""
 AeroEdit's portal is running. Follow a link as one of its customers:
@@ -172,6 +180,12 @@ AeroEdit's portal is running. Follow a link as one of its customers:
 
   Every mail sent     {base}/mailbox
   Sign in by email    {base}/portal/sign-in
+
+Or sign in to the console, as one of its people; each link works once, and {base}/console/sign-in mails another:
+
+  Ada, an admin       {ada}
+
+  Sam, of support     {sam}
 
 As the seller's app, open a portal session with this API key:
 

@@ -10,22 +10,32 @@ from pathlib import Path
 
 from portal import clock, gateways, importing
 from portal.db import session, transaction
-from portal.domain import bills, cancellation, renewal, subscriptions
-from portal.domain.actors import Actor, system
+from portal.domain import bills, cancellation, renewal, staff, subscriptions
+from portal.domain.actors import Actor, shell, system
+from portal.domain.staff import StaffMember
 from portal.domain.subscriptions import LIVE, Subscription
 
 DATA = Path(__file__).parent / "data" / "aeroedit.json"
-STAFF_NAME = "Support team"
 
 
 def load(progress: Callable[[int, int], None] | None = None) -> None:
     """Fills an empty database."""
     importing.load(DATA, shift=True, progress=progress)
+    people()
     for subscription in session().scalars(subscriptions.whole().order_by(Subscription.id)).all():
         if subscription.status in LIVE and subscription.status != "trialing":
             _bill_current_period(subscription.id, subscription.period_starts_at or clock.now())
         if subscription.is_ending:
             _cancel_again(subscription.id, subscription.scheduled_by or "customer")
+
+
+def people() -> list[StaffMember]:
+    """An admin and somebody of support."""
+    with transaction():
+        return [
+            staff.add("ada@aeroedit.example", role=staff.ADMIN, name="Ada Lindqvist", by=shell()),
+            staff.add("sam@aeroedit.example", role=staff.SUPPORT, name="Sam Ortega", by=shell()),
+        ]
 
 
 def _bill_current_period(subscription_id: str, began: datetime) -> None:
@@ -48,6 +58,11 @@ def _cancel_again(subscription_id: str, kind: str) -> None:
         subscription.unschedule()
         by = {
             "customer": Actor("customer", who.id, "email link", who.name or ""),
-            "staff": Actor("staff", "stf_demo", "console", STAFF_NAME),
+            "staff": _support(),
         }.get(kind, Actor("key", "apikey_demo", "API", "demo"))
         cancellation.at_period_end(subscription, by=by)
+
+
+def _support() -> Actor:
+    sam = people()[1]
+    return Actor("staff", sam.id, "console", sam.called)

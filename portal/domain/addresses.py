@@ -1,6 +1,9 @@
 """Addresses of customers."""
 
+from collections.abc import Sequence
 from typing import Any
+
+from sqlalchemy import select
 
 from portal import clock, ids
 from portal.db import session
@@ -8,10 +11,19 @@ from portal.domain import changes, codes, customers, events
 from portal.domain.actors import Actor
 from portal.domain.customers import Address
 
+MOST = 20
+"""Addresses that are shown of one customer."""
+
 
 def get(id: str, *, customer_id: str) -> Address:
     """Inside a transaction its row is locked. Raises NotFound, alike for an unknown id and another customer's."""
     return changes.find(Address, "address", id, customer_id=customer_id)
+
+
+def of_customer(customer_id: str) -> Sequence[Address]:
+    """A customer's addresses that are not archived, the latest first."""
+    own = select(Address).where(Address.customer_id == customer_id, Address.status == "active")
+    return session().scalars(own.order_by(Address.id.desc()).limit(MOST)).all()
 
 
 def create(customer_id: str, fields: dict[str, Any], *, by: Actor) -> Address:

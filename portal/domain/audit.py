@@ -4,11 +4,11 @@ Every act of staff, of the commands of the shell, and every change that a custom
 stands here; what the portal does by itself stands in the history (events.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, insert
+from sqlalchemy import JSON, Index, func, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
@@ -69,3 +69,44 @@ def record_all(acts: Iterable[tuple[str, str | None, str | None, dict[str, Any]]
     ]
     if rows:
         connection().execute(_INSERT, rows)
+
+
+def find(
+    *,
+    actor: str | None = None,
+    action: str | None = None,
+    subject: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: str | None = None,
+    limit: int,
+) -> Sequence[Any]:
+    """Entries, newest first: of somebody, of a kind (`staff.` finds all that begin so), about something, in a time.
+
+    `subject` is an id: of what it happened to, or of its customer. `before` is the last entry seen already.
+    """
+    row = table(AuditEntry).c
+    wanted = select(table(AuditEntry)).order_by(row.id.desc()).limit(limit)
+    if actor is not None:
+        wanted = wanted.where(row.actor_id == actor)
+    if action is not None:
+        is_group = action.endswith(".")
+        wanted = wanted.where(row.action.startswith(action, autoescape=True) if is_group else row.action == action)
+    if subject is not None:
+        wanted = wanted.where(row.customer_id == subject if subject.startswith("ctm_") else row.subject_id == subject)
+    if since is not None:
+        wanted = wanted.where(row.id >= ids.earliest("aud", since))
+    if until is not None:
+        wanted = wanted.where(row.id < ids.earliest("aud", until))
+    if before is not None:
+        wanted = wanted.where(row.id < before)
+    return connection().execute(wanted).all()
+
+
+def actions() -> Sequence[str]:
+    """Every kind of act on record: the index is read by jumps from one to the next, however many entries there are."""
+    row = table(AuditEntry).c
+    jump = select(func.min(row.action).label("action")).cte("kinds", recursive=True)
+    following = select(func.min(row.action)).where(row.action > jump.c.action).scalar_subquery()
+    kinds = jump.union_all(select(following).where(jump.c.action.is_not(None)))
+    return connection().scalars(select(kinds.c.action).where(kinds.c.action.is_not(None))).all()

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import events, periods, subscriptions
+from portal.domain import events, payment_plans, periods, subscriptions
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.payment_methods import PaymentMethod
@@ -25,6 +25,8 @@ class Terms:
     amount: int
     trial_interval: str | None
     trial_frequency: int | None
+    payments: int | None
+    """Of a payment plan: how many there are in all."""
     starts_at: datetime
     ends_at: datetime
     """The end of the first period, or of the trial: the next payment."""
@@ -54,6 +56,7 @@ def terms(bought: Any, starts_at: datetime) -> Terms | None:
         amount=sum(costs[each["price"]["id"]] * each["quantity"] for each in lines),
         trial_interval=trial["interval"] if trial else None,
         trial_frequency=trial["frequency"] if trial else None,
+        payments=lines[0]["price"].get("payments"),
         starts_at=starts_at,
         ends_at=periods.nth(starts_at, first["interval"], first["frequency"], 1),
     )
@@ -87,6 +90,7 @@ def start(bought: Transaction, method: PaymentMethod | None, *, by: Actor) -> Su
         period_starts_at=now,
         period_ends_at=agreed.ends_at,
         payment_method_id=method.id if method else None,
+        remaining_payments=payment_plans.at_start(recurring(bought), is_trial=trial),
         custom_data=bought.custom_data,
         created_at=now,
         updated_at=now,

@@ -88,7 +88,7 @@ class HistoryEntry(TypedDict):
     occurred_at: Instant
     source: Literal["system", "api", "dashboard", "customer_portal", "unknown"]
     actor: HistoryActor
-    reason: Literal["customer_request", "seller_request"] | None
+    reason: Literal["customer_request", "seller_request", "plan_completed"] | None
     detail: dict[str, Any]
     way: str
     cancellation: Cancellation | None

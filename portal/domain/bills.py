@@ -9,13 +9,25 @@ from portal.domain import charges, events, mails
 from portal.domain.actors import Actor
 from portal.domain.charges import Bill
 from portal.domain.counters import next_invoice_number
+from portal.domain.proration import Share
 from portal.domain.transactions import Transaction
 
 
-def bill(subscription: Any, *, starts_at: datetime, ends_at: datetime, by: Actor, id: str | None = None) -> Transaction:
-    """Bills one period, with what waited for it: a transaction to be collected now, with its invoice number."""
+def bill(
+    subscription: Any,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    by: Actor,
+    id: str | None = None,
+    share: Share | None = None,
+) -> Transaction:
+    """Bills one period, with what waited for it: a transaction to be collected now, with its invoice number.
+
+    A `share` is what a period costs of which only a part is billed.
+    """
     waiting = charges.waiting_of(subscription.id)
-    whole = charges.next_bill(subscription, [each.line for each in waiting])
+    whole = charges.next_bill(subscription, [each.line for each in waiting], share)
     made = _made(
         subscription,
         whole,

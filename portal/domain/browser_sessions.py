@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, Index, bindparam, delete, insert, select, update
+from sqlalchemy import ForeignKey, Index, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal import clock, config
@@ -16,6 +16,8 @@ from portal.db import Base, connection, session, table
 from portal.domain.customers import Customer
 
 READ, CANCEL, KEEP, PAY, PORTAL = "read", "cancel", "keep", "update_payment_method", "portal"
+CONSOLE = "console"
+"""The way of somebody of the staff, who looks at a customer's pages beside the console."""
 PAGES: dict[str, frozenset[str]] = {
     "portal": frozenset({PORTAL, READ, CANCEL, KEEP, PAY}),
     "subscription": frozenset({READ}),
@@ -45,6 +47,11 @@ class BrowserSession(Base):
     def living_grants(self) -> list["Grant"]:
         """What was allowed and has not run out, the oldest first."""
         return [grant for grant in self.grants if grant.ends_at > clock.now()]
+
+    @property
+    def is_of_console(self) -> bool:
+        """Whether staff opened it, to look: it lives only beside the console."""
+        return any(grant.way == CONSOLE for grant in self.living_grants)
 
     def may(self, act: str, subscription_id: str | None = None) -> "Grant | None":
         """The grant that allows an act on a subscription (or on the portal as a whole), the widest first."""
@@ -95,6 +102,14 @@ def is_stale(browser: BrowserSession) -> bool:
 
 def seen(browser_id: str) -> None:
     session().execute(update(BrowserSession).where(BrowserSession.id == browser_id).values(last_seen_at=clock.now()))
+
+
+def how_many_of(customer_id: str) -> int:
+    """In how many browsers a customer is signed in; those in which staff look at their pages do not count."""
+    now, since = clock.now(), clock.now() - config.current().session_idle
+    lives = BrowserSession.ends_at > now, BrowserSession.last_seen_at > since, Grant.ends_at > now
+    own = select(func.count(BrowserSession.id.distinct())).join(Grant, Grant.browser_session_id == BrowserSession.id)
+    return session().scalar(own.where(BrowserSession.customer_id == customer_id, *lives, Grant.way != CONSOLE)) or 0
 
 
 def hold(customer_id: str) -> None:
@@ -153,13 +168,17 @@ def end(browser_id: str) -> None:
     session().execute(delete(BrowserSession).where(BrowserSession.id == browser_id))
 
 
-def end_all_of(customer_id: str) -> None:
-    """Signs every browser of a customer out, and makes every link sent to them so far useless."""
+def end_all_of(customer_id: str) -> int:
+    """Signs every browser of a customer out, and makes every link sent to them so far useless.
+
+    Answers how many browsers that were.
+    """
     hold(customer_id)
     own = select(BrowserSession.id).where(BrowserSession.customer_id == customer_id)
     session().execute(delete(Grant).where(Grant.browser_session_id.in_(own)))
-    session().execute(delete(BrowserSession).where(BrowserSession.customer_id == customer_id))
+    ended = session().execute(delete(BrowserSession).where(BrowserSession.customer_id == customer_id))
     session().execute(update(Customer).where(Customer.id == customer_id).values(links_valid_from=clock.now()))
+    return ended.rowcount  # type: ignore[attr-defined]
 
 
 def _hash(cookie: str) -> str:

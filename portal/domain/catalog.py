@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal import clock, ids
-from portal.db import Base, session
+from portal.db import Base, connection, session, table
 from portal.domain import changes, events
 from portal.domain.actors import Actor
 
@@ -83,3 +83,12 @@ def create_product(fields: dict[str, Any], *, by: Actor) -> Product:
 def update_product(product: Product, wanted: dict[str, Any], *, by: Actor) -> None:
     """Subscriptions show the product as it now is; transactions keep what they were billed with."""
     changes.record("product.updated", product, wanted, by=by)
+
+
+_PRODUCT_NAMES = select(table(Product).c.id, table(Product).c.name).order_by(table(Product).c.id)
+
+
+def product_names(limit: int) -> list[tuple[str, str]]:
+    """Id and name of so many products, by name; the oldest ones, if there are more."""
+    found = connection().execute(_PRODUCT_NAMES.limit(limit))
+    return sorted(((row.id, row.name) for row in found), key=lambda each: each[1].casefold())

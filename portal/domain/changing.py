@@ -140,11 +140,12 @@ def _take_date(subscription: Any, at: datetime, *, is_billed: bool) -> None:
     if subscription.period_starts_at is not None and at <= subscription.period_starts_at:
         return  # it was paid for so late that the period it would have ended is over
     subscription.price_lasts = _price_lasts(subscription, at, is_billed=is_billed)
+    ends_with_period = subscription.scheduled_effective_at == subscription.paid_until
     subscription.anchor_at = subscription.period_ends_at = at
-    if subscription.scheduled_action in (CANCEL, PAUSE):
+    if subscription.scheduled_action in (CANCEL, PAUSE) and ends_with_period:
         subscription.scheduled_effective_at = subscription.billing_resumes_at = at
     else:
-        subscription.bill_next_at(at)
+        subscription.bill_until_end(at)
     for item in subscription.items:
         if subscription.status == "trialing" and item.trial_ends_at is not None:
             item.trial_ends_at = at

@@ -72,9 +72,9 @@ def line(price: Any, quantity: int, *, share: Share | None = None, credit: bool 
     }
 
 
-def recurring(subscription: Any) -> list[dict[str, Any]]:
-    """The lines of every period."""
-    return [line(item.price, item.quantity) for item in subscription.items if item.recurring]
+def recurring(subscription: Any, share: Share | None = None) -> list[dict[str, Any]]:
+    """The lines of every period, or of a part of one."""
+    return [line(item.price, item.quantity, share=share) for item in subscription.items if item.recurring]
 
 
 def netted(lines: Iterable[dict[str, Any]]) -> Bill:
@@ -84,10 +84,13 @@ def netted(lines: Iterable[dict[str, Any]]) -> Bill:
     return Bill([each for each in lines if each["amount"] > 0], credit)
 
 
-def next_bill(subscription: Any, waiting: Iterable[dict[str, Any]]) -> Bill:
-    """The next period's bill with the lines that wait for it. Credit never makes it negative: the rest waits on."""
+def next_bill(subscription: Any, waiting: Iterable[dict[str, Any]], share: Share | None = None) -> Bill:
+    """The bill of the next period, or of a `share` of it, with the lines that wait for it.
+
+    Credit never makes it negative: the rest waits on.
+    """
     extra = netted(waiting)
-    lines = [*recurring(subscription), *extra.lines]
+    lines = [*recurring(subscription, share), *extra.lines]
     return Bill(lines, min(extra.credit, Bill(lines).amount))
 
 

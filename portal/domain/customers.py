@@ -1,5 +1,6 @@
 """Customers, their addresses and their businesses; what is done with the latter stands in files of their own."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
 from portal.db import Base, connection, session
-from portal.domain import changes, events
+from portal.domain import changes, events, search
 from portal.domain.actors import Actor
 from portal.errors import CustomerAlreadyExists, EntityArchived, NotFound
 
@@ -90,6 +91,17 @@ def get(customer_id: str) -> Customer:
     return customer
 
 
+_NAMES = select(Customer.__table__.c.id, Customer.__table__.c.name, Customer.__table__.c.email).where(
+    Customer.__table__.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
+def names(customer_ids: Iterable[str | None]) -> dict[str, Any]:
+    """Name and address of several customers, by id."""
+    wanted = list({each for each in customer_ids if each})
+    return {row.id: row for row in connection().execute(_NAMES, {"ids": wanted})} if wanted else {}
+
+
 def locked(customer_id: str) -> Customer:
     """The same with its row locked, to change it."""
     return changes.find(Customer, "customer", customer_id)
@@ -130,6 +142,7 @@ def create(*, email: str, name: str | None, locale: str, custom_data: Any, by: A
     )
     session().add(customer)
     session().flush()
+    search.add(((customer.id, customer.name, customer.email),))
     events.record("customer.created", customer, by=by)
     return customer
 
@@ -139,7 +152,10 @@ def update(customer: Customer, wanted: dict[str, Any], *, by: Actor) -> None:
     if "email" in wanted:
         _refuse_taken(wanted["email"], but=customer.id)
         wanted = {**wanted, "email_key": email_key(wanted["email"])}
+    found_by = (customer.name, customer.email)
     changes.record("customer.updated", customer, wanted, by=by)
+    if (customer.name, customer.email) != found_by:
+        search.replace(customer)
 
 
 def _refuse_taken(email: str, but: str | None = None) -> None:

@@ -167,6 +167,7 @@ class Price(TypedDict):
     trial_period: Cycle | None
     unit_price: Money
     unit_price_overrides: list[PriceOverride]
+    payments: int | None
     custom_data: CustomData | None
     status: CatalogStatus
     quantity: QuantityLimits
@@ -253,6 +254,7 @@ class SubscriptionFields(TypedDict):
     current_billing_period: Period | None
     billing_cycle: Cycle
     scheduled_change: ScheduledChange | None
+    remaining_payments: int | None
     items: list[SubscriptionItem]
     custom_data: CustomData | None
     discount: Any

@@ -19,7 +19,9 @@ from portal.db import Base, connection, session, table
 from portal.domain import audit, shapes
 from portal.domain.actors import Actor
 
+ENDINGS = ("cancellation_scheduled", "cancellation_withdrawn", "subscription_ended")
 _UNDISPATCHED = text("NOT dispatched")
+IS_ENDING = "transition IN ({})".format(", ".join(f"'{each}'" for each in ENDINGS))
 
 
 class Event(Base):
@@ -29,6 +31,13 @@ class Event(Base):
         Index(None, "customer_id", "id"),
         Index(None, "type", "id"),
         Index(None, "subject_id", "id"),
+        Index(
+            "ix_events_endings",
+            "transition",
+            "id",
+            postgresql_where=text(IS_ENDING),
+            sqlite_where=text(IS_ENDING),
+        ),
         Index("ix_events_undispatched", "id", postgresql_where=_UNDISPATCHED, sqlite_where=_UNDISPATCHED),
     )
 
@@ -68,6 +77,7 @@ class CancellationReason(Base):
 
 
 _INSERT = insert(table(Event))
+_LATEST = "latest events"
 
 
 def record(
@@ -125,10 +135,18 @@ def record_all(
     ]
     if rows:
         connection().execute(_INSERT, rows)
+        session().info.setdefault(_LATEST, {}).update((each["subscription_id"], each["id"]) for each in rows)
         db.wake_workers()
     if by.kind != "system":
+        why = {name: value for name, value in (facts or {}).items() if name in ("reason", "comment") and value}
         acts = (each for each in rows if each["transition"])
-        audit.record_all(((each["transition"], each["subject_id"], each["customer_id"], {}) for each in acts), by=by)
+        audit.record_all(((each["transition"], each["subject_id"], each["customer_id"], why) for each in acts), by=by)
+
+
+def latest_of(subscription_id: str) -> str | None:
+    """The event that this very transaction recorded last about a subscription, if it recorded one."""
+    found: str | None = session().info.get(_LATEST, {}).get(subscription_id)
+    return found
 
 
 def history(subscription_id: str) -> Sequence[Event]:

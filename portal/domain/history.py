@@ -131,9 +131,9 @@ class Entry:
 
     @property
     def reason(self) -> str | None:
-        """Why it came, in the contract's words: who asked for it, where that is a matter of who."""
+        """Why it came: who asked for it, in the contract's words; or because a payment plan is completed."""
         by_whom = self.action in ("subscription_canceled", "subscription_paused", "subscription_scheduled_change_added")
-        return REASONS.get(self.event.actor_kind) if by_whom else None
+        return (self.event.facts or {}).get("because") or REASONS.get(self.event.actor_kind) if by_whom else None
 
 
 def events_of(subscription_id: str) -> Select[Any]:

@@ -5,7 +5,7 @@ and HTML when it sends it (`outbox/emails.py`). `key` is unique: one transition,
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import JSON, Index, text
@@ -13,6 +13,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
 from portal.db import Base, connection, table
+from portal.domain import audit, events
+from portal.domain.actors import Actor
 from portal.domain.shapes import instant
 
 KINDS = (
@@ -29,12 +31,21 @@ KINDS = (
     "purchased",
     "sign_in",
     "fresh_link",
+    "link_from_staff",
+    "email_changed",
+    "staff_sign_in",
+    "staff_added",
     "end_date_missing",
     "endpoint_off",
     "event_notification",
 )
-"""`sign_in` and `fresh_link` carry access; `end_date_missing` and `endpoint_off` go to the seller's staff,
-`event_notification` to where the seller wants to be told of events; the rest to customers."""
+"""`sign_in`, `fresh_link`, `link_from_staff` and `staff_sign_in` carry access; `staff_added`, `end_date_missing` and
+`endpoint_off` go to the seller's staff, `event_notification` to where the seller wants to be told of events; the rest
+to customers."""
+
+FRESH_LINK_LIFETIME = timedelta(hours=1)
+LINK_KEY = "link."
+"""Before the id of a portal session: the key of the mail that carries its link."""
 
 
 class Mail(Base):
@@ -68,6 +79,8 @@ class Mail(Base):
     last_error: Mapped[str | None]
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
+    event_id: Mapped[str | None]
+    """The latest event of the change it tells of, recorded in the same transaction; of a reminder there is none."""
 
 
 def tell(kind: str, subscription: Any, *, key: str | None = None, **facts: Any) -> None:
@@ -87,6 +100,7 @@ def tell_all(notices: Iterable[tuple[str, Any, str | None, dict[str, Any]]]) -> 
                 customer_id=subscription.customer_id,
                 subscription_id=subscription.id,
                 key=key,
+                event_id=events.latest_of(subscription.id),
                 facts=about(subscription) | _plain(facts),
             )
             for kind, subscription, key, facts in notices
@@ -97,20 +111,52 @@ def tell_all(notices: Iterable[tuple[str, Any, str | None, dict[str, Any]]]) -> 
 def send_access(
     kind: str, *, to: str, locale: str, time_zone: str | None = None, customer_id: str | None = None, **facts: Any
 ) -> None:
-    """Queues a mail that carries a link to sign in (`sign_in`) or to one page (`fresh_link`)."""
+    """Queues a mail that carries a link to sign in (`sign_in`, `staff_sign_in`) or to one page (`fresh_link`)."""
     _queue([_row(kind, to=to, locale=locale, time_zone=time_zone, customer_id=customer_id, facts=_plain(facts))])
 
 
-def tell_buyer(kind: str, customer: Any, *, key: str, **facts: Any) -> None:
-    """Queues a mail to a customer about what belongs to no subscription."""
-    who = {"to": customer.email, "locale": customer.locale, "time_zone": customer.time_zone, "customer_id": customer.id}
+def send_link(customer: Any, portal_session: Any, subscription: Any | None) -> None:
+    """Queues a mail with a link that staff have opened for a customer; the link itself is made when it is sent."""
+    facts = {
+        "customer": customer.name,
+        "portal_session": portal_session.id,
+        "page": portal_session.page,
+        "subscription": subscription.id if subscription else None,
+        "name": subscription.name if subscription else None,
+        "expires_at": instant(portal_session.expires_at),
+    }
+    _queue(
+        [
+            _row(
+                "link_from_staff",
+                key=LINK_KEY + portal_session.id,
+                to=customer.email,
+                locale=customer.locale,
+                time_zone=customer.time_zone,
+                customer_id=customer.id,
+                subscription_id=facts["subscription"],
+                facts=facts,
+            )
+        ]
+    )
+
+
+def tell_buyer(kind: str, customer: Any, *, key: str | None, to: str | None = None, **facts: Any) -> None:
+    """Queues a mail to a customer about what belongs to no subscription; `to` is another address than theirs now."""
+    who = {
+        "to": to or customer.email,
+        "locale": customer.locale,
+        "time_zone": customer.time_zone,
+        "customer_id": customer.id,
+    }
     _queue([_row(kind, key=key, facts={"customer": customer.name} | _plain(facts), **who)])
 
 
 def tell_staff(kind: str, subscription: Any, addresses: Iterable[str], **facts: Any) -> None:
     """Queues a mail about a subscription to each of the seller's people."""
     told = about(subscription) | _plain(facts)
-    _queue([_row(kind, to=each, locale="en", subscription_id=subscription.id, facts=told) for each in addresses])
+    what = {"subscription_id": subscription.id, "event_id": events.latest_of(subscription.id)}
+    _queue([_row(kind, to=each, locale="en", facts=told, **what) for each in addresses])
 
 
 def warn_staff(kind: str, addresses: Iterable[str], *, key: str, **facts: Any) -> None:
@@ -126,6 +172,14 @@ def send_events(notices: Iterable[tuple[str, str, Any]]) -> None:
             for to, notification_id, event in notices
         ]
     )
+
+
+def send_preview(sample: Mail, *, to: str, by: Actor) -> None:
+    """Queues a made-up mail to somebody of the staff. It is marked as one, and its links have no power."""
+    facts = sample.facts | {"preview": True}
+    who = {"customer_id": sample.customer_id, "subscription_id": sample.subscription_id, "time_zone": sample.time_zone}
+    _queue([_row(sample.kind, to=to, locale=sample.locale, facts=facts, **who)])
+    audit.record("mail.preview_sent", by=by, kind=sample.kind, language=sample.locale, to=to)
 
 
 def _event(notification_id: str, event: Any) -> dict[str, Any]:
@@ -161,6 +215,8 @@ def about(subscription: Any) -> dict[str, Any]:
         "ending": subscription.is_ending,
         "ends_at": instant(subscription.ends_at),
         "canceled_at": instant(subscription.canceled_at),
+        "payments_left": subscription.remaining_payments,
+        "bound": subscription.binds_customer,
         "next_billed_at": instant(subscription.next_billed_at),
         "period_ends_at": instant(subscription.period_ends_at),
         "card": {"brand": card.brand, "last4": card.last4} if card else None,
@@ -179,7 +235,7 @@ def _row(kind: str, *, to: str, locale: str, facts: dict[str, Any], **more: Any)
         "attempts": 0,
         "run_at": now,
         "created_at": now,
-        **dict.fromkeys(("key", "customer_id", "subscription_id", "time_zone")),
+        **dict.fromkeys(("key", "customer_id", "subscription_id", "event_id", "time_zone")),
         **more,
     }
 

@@ -1,16 +1,19 @@
 """Where the seller wants to be told of events: an endpoint of theirs (`url`) or an address (`email`)."""
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import JSON, func, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids, sealing
 from portal.db import Base, session
-from portal.domain import mails, staff
+from portal.domain import audit, mails, staff
+from portal.domain.actors import Actor
 from portal.errors import NotFound, NotificationRefusal
 
 DEFAULT_OVERLAP, LONGEST_OVERLAP = timedelta(days=1), timedelta(days=7)
@@ -59,9 +62,18 @@ def refuse_another() -> None:
         raise TooManyActive(f"{MOST_ACTIVE} destinations are active. Nothing was changed. Switch one off or delete it.")
 
 
-def create(*, type: str, description: str, destination: str, subscribed_events: Sequence[str], **more: Any) -> Any:
-    """A new destination, with a secret of its own."""
-    now, id = clock.now(), ids.new("ntfset")
+def create(
+    *,
+    type: str,
+    description: str,
+    destination: str,
+    subscribed_events: Sequence[str],
+    by: Actor,
+    id: str | None = None,
+    **more: Any,
+) -> NotificationSetting:
+    """A new destination, with a secret of its own; one made twice with the same `id` is refused (Changed)."""
+    now, id = clock.now(), id or ids.new("ntfset")
     setting = NotificationSetting(
         id=id,
         type=type,
@@ -75,6 +87,7 @@ def create(*, type: str, description: str, destination: str, subscribed_events: 
     )
     session().add(setting)
     session().flush()
+    audit.record("destination.created", by=by, subject=id, **_told(setting))
     return setting
 
 
@@ -89,23 +102,28 @@ def get(id: str, *, lock: bool = False) -> NotificationSetting:
     return found
 
 
-def update(setting: NotificationSetting, **changes: Any) -> None:
+def update(setting: NotificationSetting, *, by: Actor, **changes: Any) -> None:
     """Changes what is given. A new destination, or switching it on, forgets how the endpoint did before."""
     if "subscribed_events" in changes:
         changes["subscribed_events"] = list(dict.fromkeys(changes["subscribed_events"]))
     moved = changes.get("destination", setting.destination) != setting.destination
+    before = _told(setting)
     for name, value in changes.items():
         setattr(setting, name, value)
     if moved or changes.get("active"):
         setting.off_because = setting.failing_since = setting.rests_until = None
         setting.failures_in_a_row = 0
     setting.updated_at = clock.now()
+    changed: dict[str, Any] = {name: [before[name], now] for name, now in _told(setting).items() if before[name] != now}
+    if changed or moved:
+        audit.record("destination.changed", by=by, subject=setting.id, moved=moved, **changed)
 
 
-def delete(setting: NotificationSetting) -> None:
+def delete(setting: NotificationSetting, *, by: Actor) -> None:
     """Takes a destination away. Its row stays, so that what was sent can still be looked up."""
     setting.active, setting.deleted_at, setting.updated_at = False, clock.now(), clock.now()
     session().flush()
+    audit.record("destination.deleted", by=by, subject=setting.id, **_told(setting))
 
 
 def switch_off(setting: NotificationSetting, because: str) -> None:
@@ -123,11 +141,24 @@ def switch_off(setting: NotificationSetting, because: str) -> None:
     )
 
 
-def rotate(setting: NotificationSetting, overlap: timedelta) -> None:
+def rotate(setting: NotificationSetting, overlap: timedelta, *, by: Actor) -> None:
     """A new secret; what is sent is signed with the old one too, as long as the overlap lasts."""
     now = clock.now()
     setting.previous_secret, setting.previous_until = (setting.secret, now + overlap) if overlap else (None, None)
     setting.secret, setting.updated_at = _seal(_new_secret(setting.id)), now
+    audit.record("destination.secret_rotated", by=by, subject=setting.id, overlap_seconds=int(overlap.total_seconds()))
+
+
+def reveal(setting: NotificationSetting, *, by: Actor) -> str:
+    """The secret, for a person who asks to see it. Raises sealing.Unreadable."""
+    secret = secret_of(setting)
+    audit.record("destination.secret_shown", by=by, subject=setting.id)
+    return secret
+
+
+def mark_of_secret(setting: NotificationSetting) -> str:
+    """Changes with each rotation and tells nothing of the secret: a form that was sent twice rotates once."""
+    return hashlib.sha256(setting.secret.encode()).hexdigest()[:16]
 
 
 def secret_of(setting: Any) -> str:
@@ -159,6 +190,18 @@ def _anew(sealed: str) -> str:
         return _seal(_open(sealed))
     except sealing.Unreadable:
         return sealed
+
+
+def _told(setting: NotificationSetting) -> dict[str, Any]:
+    """What the audit record may say: of a URL its host, since some endpoints have a secret in their path."""
+    where = setting.destination if setting.type == "email" else urlsplit(setting.destination).hostname
+    return {
+        "description": setting.description,
+        "type": setting.type,
+        "where": where,
+        "active": setting.active,
+        "subscribed_events": list(setting.subscribed_events),
+    }
 
 
 def _new_secret(id: str) -> str:

@@ -4,21 +4,25 @@ not_attempted → delivered
 not_attempted → needs_retry → delivered | failed
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, delete, or_, select, text, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, case, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
-from portal.db import Base, session
-from portal.domain import mails
+from portal.db import Base, connection, session, table
+from portal.domain import audit, mails
+from portal.domain.actors import Actor
 from portal.domain.events import Event
 from portal.domain.notification_settings import NotificationSetting
 from portal.errors import NotFound, NotificationRefusal
 
 _WAITING = text("run_at IS NOT NULL")
+_FAILED = text("status = 'failed'")
+_FAILED_ROW = text("notifications.status = 'failed'")
 
 
 class Notification(Base):
@@ -35,6 +39,7 @@ class Notification(Base):
             sqlite_where=_WAITING,
         ),
         Index(None, "setting_id", "id"),
+        Index("ix_notifications_failed", "setting_id", "id", postgresql_where=_FAILED, sqlite_where=_FAILED),
         Index(None, "event_id"),
         Index(None, "status", "id"),
         Index(None, "created_at"),
@@ -70,6 +75,19 @@ class NotificationLog(Base):
     attempted_at: Mapped[datetime]
 
 
+MOST_COUNTED = 1000
+MOST_REPLAYED = 1000
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a destination is doing; numbers are counted up to MOST_COUNTED."""
+
+    waiting: int
+    failed: int
+    last_delivered_at: datetime | None
+
+
 class CannotReplay(NotificationRefusal):
     code = "notification_cannot_replay"
 
@@ -87,7 +105,7 @@ def get(id: str) -> tuple[Notification, Event]:
     return found[0], found[1]
 
 
-def replay(id: str) -> Notification:
+def replay(id: str, *, by: Actor) -> Notification:
     """Sends the same event once more, as a notification of its own. Raises NotFound, CannotReplay, NotOfAnEvent."""
     known, event = get(id)
     setting = session().get(NotificationSetting, known.setting_id, with_for_update={"key_share": True})
@@ -103,7 +121,109 @@ def replay(id: str) -> Notification:
     session().add(again)
     if setting.type == "email":
         mails.send_events([(setting.destination, again.id, event)])
+    audit.record(
+        "notification.replayed", by=by, subject=known.id, destination=known.setting_id, event=event.id, again=again.id
+    )
     return again
+
+
+def replay_failed(setting: NotificationSetting, since: datetime, *, by: Actor) -> int:
+    """Sends what was made since then, has failed and was not sent again yet, the oldest first; answers how many.
+
+    At most MOST_REPLAYED at once. Raises CannotReplay if the destination is switched off.
+    """
+    if not setting.active:
+        raise CannotReplay("The destination is switched off. Nothing was sent. Switch it on first.")
+    known = session().execute(_failed_since(setting.id, since).with_for_update(of=Notification)).all()
+    again = [row(setting, event.id, origin="replay") for _, event in known]
+    if not again:
+        return 0
+    for each, _ in known:
+        each.replayed_at = clock.now()
+    connection().execute(insert(table(Notification)), again)
+    if setting.type == "email":
+        mails.send_events(
+            [(setting.destination, each["id"], event) for each, (_, event) in zip(again, known, strict=True)]
+        )
+    audit.record("destination.replayed", by=by, subject=setting.id, since=since.isoformat(), count=len(again))
+    return len(again)
+
+
+def _failed_since(setting_id: str, since: datetime) -> Any:
+    return (
+        select(Notification, Event)
+        .join(Event, Event.id == Notification.event_id)
+        .where(
+            Notification.setting_id == setting_id,
+            _FAILED_ROW,
+            Notification.id >= ids.earliest("ntf", since),
+            Notification.origin == "event",
+            Notification.replayed_at.is_(None),
+        )
+        .order_by(Notification.id)
+        .limit(MOST_REPLAYED)
+        .execution_options(populate_existing=True)
+    )
+
+
+def to_destination(setting: NotificationSetting, status: str | None = None, *, after: str | None = None) -> Any:
+    """The statement for its notifications, the newest first, each with its event.
+
+    `status` is waiting, needs_retry, delivered or failed, None all; `after` the last id of the page before.
+    """
+    wanted = select(Notification, Event).join(Event, Event.id == Notification.event_id)
+    wanted = wanted.where(Notification.setting_id == setting.id)
+    if status == "failed":
+        wanted = wanted.where(_FAILED_ROW)
+    elif status is not None:
+        wanted = wanted.where(Notification.status == ("not_attempted" if status == "waiting" else status))
+        if status != "delivered" and setting.type == "url":
+            wanted = wanted.where(_WAITING)
+    if after is not None:
+        wanted = wanted.where(Notification.id < after)
+    return wanted.order_by(Notification.id.desc())
+
+
+def of_event(event_id: str) -> Sequence[tuple[Notification, NotificationSetting]]:
+    """To which destinations an event went, the newest first."""
+    wanted = (
+        select(Notification, NotificationSetting)
+        .join(NotificationSetting, NotificationSetting.id == Notification.setting_id)
+        .where(Notification.event_id == event_id)
+        .order_by(Notification.id.desc())
+        .limit(200)
+    )
+    return [(note, setting) for note, setting in session().execute(wanted)]
+
+
+def attempts_of(notification_id: str) -> Sequence[NotificationLog]:
+    """What each attempt was answered, the newest first; at most a hundred."""
+    wanted = select(NotificationLog).where(NotificationLog.notification_id == notification_id)
+    return session().scalars(wanted.order_by(NotificationLog.id.desc()).limit(100)).all()
+
+
+def standing(setting_ids: Iterable[str]) -> dict[str, Standing]:
+    """How these destinations are doing, with one statement."""
+    it = NotificationSetting
+    open_mail = Notification.status.in_(("not_attempted", "needs_retry"))
+    last = (
+        select(Notification.delivered_at)
+        .where(Notification.setting_id == it.id, Notification.delivered_at.is_not(None))
+        .order_by(Notification.id.desc())
+        .limit(1)
+        .correlate(it)
+        .scalar_subquery()
+    )
+    waiting = case((it.type == "url", _few(_WAITING)), else_=_few(open_mail))
+    wanted = select(it.id, waiting, _few(_FAILED_ROW), last).where(it.id.in_(list(setting_ids)))
+    return {id: Standing(some, failed, at) for id, some, failed, at in session().execute(wanted)}
+
+
+def _few(condition: Any) -> ColumnElement[int]:
+    """How many of a destination's notifications are so; the row's own id is that of the statement around it."""
+    some = select(Notification.id).where(Notification.setting_id == NotificationSetting.id, condition)
+    few = some.limit(MOST_COUNTED).correlate(NotificationSetting).subquery()
+    return select(func.count()).select_from(few).correlate(NotificationSetting).scalar_subquery()
 
 
 def row(setting: NotificationSetting, event_id: str, *, origin: str = "event") -> dict[str, Any]:

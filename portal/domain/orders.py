@@ -145,11 +145,11 @@ def lines_of(items: Items, currency_code: str | None = None) -> list[dict[str, A
 def is_stale(transaction: Transaction) -> bool:
     """Whether a price was changed so much since that what would begin is not what was ordered."""
     found = select(Price).where(Price.id.in_([price_id for price_id, _ in items_of(transaction)]))
-    terms = ("billing_cycle", "trial_period")
+    terms = ("billing_cycle", "trial_period", "payments")
     now = {each.id: shapes.price(each) for each in session().scalars(found)}
     for each in transaction.lines:
         then, price = each["price"], now[each["price"]["id"]]
-        if any(then[term] != price[term] for term in terms):  # type: ignore[literal-required]
+        if any(then.get(term) != price[term] for term in terms):  # type: ignore[literal-required]
             return True
         if then["unit_price"]["currency_code"] != price["unit_price"]["currency_code"]:
             return True
@@ -214,7 +214,7 @@ def _refuse_unsold(price: Price | None, price_id: str, quantity: int) -> None:
 
 
 def _refuse_mixed(prices: list[Price], currency_code: str | None) -> None:
-    """One currency, and for what recurs one cycle and one trial."""
+    """One currency, and for what recurs one cycle, one trial and one number of payments."""
     currencies = sorted({each.currency_code for each in prices} | ({currency_code} if currency_code else set()))
     if len(currencies) > 1:
         raise TransactionRefusal(
@@ -230,6 +230,11 @@ def _refuse_mixed(prices: list[Price], currency_code: str | None) -> None:
     if len({(each.trial_interval, each.trial_frequency) for each in recurring}) > 1:
         raise TransactionRefusal(
             "transaction_price_different_trial_period", "Recurring items must have one trial. Nothing was changed."
+        )
+    if len({each.payments for each in recurring}) > 1:
+        raise TransactionRefusal(
+            "transaction_price_different_payments",
+            "Recurring items must have one number of payments, or all be endless. Nothing was changed.",
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import and_, or_
 
 from portal import clock, config
-from portal.domain import bills, events, history, mails, periods, subscriptions, transactions
+from portal.domain import bills, events, history, mails, payment_plans, periods, subscriptions, transactions
 from portal.domain.actors import Actor, system
 from portal.domain.subscriptions import PAUSE, RESUME, Subscription
 from portal.errors import (
@@ -200,12 +200,14 @@ def _resume(subscription: Subscription, *, at: datetime, on_resume: str | None, 
     subscription.status, subscription.paused_at = "active", None
     subscription.period_starts_at, subscription.period_ends_at = starts_at, ends_at
     subscription.bill_next_at(ends_at)
+    if not continues:
+        payment_plans.count(subscription)
     for item in subscription.items:
         item.status = "active"
         item.previously_billed_at = item.previously_billed_at if continues else at
-    told = [history.resumed(SAME_PERIOD if continues else NEW_PERIOD)]
+    told = payment_plans.told_of_bill(subscription, history.resumed(SAME_PERIOD if continues else NEW_PERIOD))
     events.record("subscription.updated", subscription, by=by)
-    events.record("subscription.resumed", subscription, by=by, transition="resumed", history=told)
+    events.record("subscription.resumed", subscription, by=by, transition="resumed", **told)
     key = f"resumed:{subscription.id}:{at:%Y%m%d%H%M%S}"
     mails.tell("resumed", subscription, key=key, continues=continues)
     if not continues and ends_at is not None:

@@ -1,5 +1,6 @@
 """How a customer pays. Of a card only brand, last four digits and expiry are kept."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -34,6 +35,10 @@ class PaymentMethod(Base):
     deleted_at: Mapped[datetime | None]
     """Since then it is shown nowhere and charged for nothing; its `reference` is gone."""
 
+    def has_expired_by(self, instant: datetime) -> bool:
+        """Whether it can't be charged at an instant: a card is good to the end of its month."""
+        return (instant.year, instant.month) > (self.expiry_year, self.expiry_month)
+
 
 @dataclass(frozen=True)
 class Card:
@@ -58,7 +63,8 @@ def replace(subscription: Any, card: Card, *, by: Actor) -> Any:
     method = _stored(subscription.customer_id, card, origin="subscription", by=by)
     subscription.payment_method = method
     subscription.touch()
-    events.record("subscription.updated", subscription, by=by, transition="payment_method_changed")
+    told = {"old": _told(stored), "new": _told(method)}
+    events.record("subscription.updated", subscription, by=by, transition="payment_method_changed", **told)
     mails.tell("payment_method_changed", subscription)
     return method
 
@@ -69,6 +75,17 @@ def save(customer_id: str, card: Card, *, by: Actor) -> PaymentMethod:
     same = (getattr(PaymentMethod, name) == value for name, value in asdict(card).items())
     known = session().scalar(own.where(*same).limit(1).with_for_update())  # or it is deleted at this moment
     return known or _stored(customer_id, card, origin="saved_during_purchase", by=by)
+
+
+def of_customer(customer_id: str) -> Sequence[PaymentMethod]:
+    """What a customer has stored and not deleted, the latest first; at most 50."""
+    own = select(PaymentMethod).where(PaymentMethod.customer_id == customer_id, PaymentMethod.deleted_at.is_(None))
+    return session().scalars(own.order_by(PaymentMethod.id.desc()).limit(50)).all()
+
+
+def _told(card: Any) -> dict[str, Any] | None:
+    """What the history says of a card."""
+    return {"brand": card.brand, "last4": card.last4} if card else None
 
 
 def _stored(customer_id: str, card: Card, *, origin: str, by: Actor) -> PaymentMethod:

@@ -17,11 +17,21 @@ def nth(anchor: datetime, interval: str, frequency: int, n: int) -> datetime:
 
 def following(anchor: datetime, interval: str, frequency: int, instant: datetime) -> datetime:
     """The first period boundary later than an instant."""
+    return ahead(anchor, interval, frequency, instant, 1)
+
+
+def ahead(anchor: datetime, interval: str, frequency: int, instant: datetime, count: int) -> datetime:
+    """The `count`-th period boundary later than an instant."""
     days = {"day": 1.0, "week": 7.0, "month": 30.436875, "year": 365.2425}[interval] * frequency
     n = max(0, int((instant - anchor) / timedelta(days=days)) - 1)
     while nth(anchor, interval, frequency, n) <= instant:
         n += 1
-    return nth(anchor, interval, frequency, n)
+    return nth(anchor, interval, frequency, n + count - 1)
+
+
+def is_boundary(anchor: datetime, interval: str, frequency: int, instant: datetime) -> bool:
+    """Whether a period begins at an instant (and, but for the anchor itself, another one ends)."""
+    return following(anchor, interval, frequency, instant - timedelta(microseconds=1)) == instant
 
 
 def anchor_of(first_billed_at: datetime, interval: str, frequency: int, ends_at: datetime) -> datetime:

@@ -29,6 +29,7 @@ def quantities(
         if item is None or item.quantity != quantity:
             refuse_quantity(f"{where}.quantity", quantity, price)
         if item is None:
+            _refuse_other_payments(f"{where}.price_id", price, subscription)
             _refuse_other_cycle(f"{where}.price_id", price, subscription)
     if not any(old[each].recurring if each in old else True for each in items):
         raise NoRecurringItem("No recurring item would be left. Nothing was changed; send the whole list, or cancel.")
@@ -53,6 +54,14 @@ def _refuse_other_cycle(where: str, price: Any, subscription: Any) -> None:
         subscription.billing_frequency,
     ):
         raise InvalidField(where, "is not billed as often as the subscription")
+
+
+def _refuse_other_payments(where: str, price: Any, subscription: Any) -> None:
+    """What is new to a plan would not get all its payments, and what is endless would end with the plan."""
+    if subscription.remaining_payments is not None:
+        raise InvalidField(where, "can't be added to a payment plan: only quantities change, and items are removed")
+    if price.payments is not None:
+        raise InvalidField(where, f"is a plan of {price.payments} payments, which begins with an order of its own")
 
 
 def refuse_quantity(where: str, quantity: int, price: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, delete, false, insert
+from sqlalchemy import JSON, ForeignKey, Index, delete, false, func, insert, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
@@ -37,7 +37,7 @@ class PortalSession(Base):
     uses: Mapped[int] = mapped_column(default=0, server_default="0")
     first_used_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
-    """How often its links were followed; counted for those of staff."""
+    """How often its link was followed by whom it was for; counted for those of staff."""
 
     @property
     def is_open(self) -> bool:
@@ -55,8 +55,9 @@ def open(
     return_url: str | None,
     lifetime: timedelta,
     by: Actor,
+    page: str | None = None,
 ) -> PortalSession:
-    """Opens a session for a customer.
+    """Opens a session for a customer, for every page or for one.
 
     Raises NotFound if there is no such customer or one single subscription is not theirs; EntityArchived.
     """
@@ -72,6 +73,7 @@ def open(
         return_url=return_url,
         opened_by=by.id,
         by_staff=by.kind == "staff",
+        page=page,
         uses=0,
         created_at=now,
         expires_at=now + lifetime,
@@ -79,6 +81,43 @@ def open(
     row = {name: getattr(opened, name) for name in _COLUMNS}
     connection().execute(_INSERT, row)
     return opened
+
+
+def is_open(portal_session_id: str) -> bool:
+    """Whether it is there, not called back, and not too old."""
+    opened = session().get(PortalSession, portal_session_id)
+    return opened is not None and opened.is_open
+
+
+def opens(portal_session: PortalSession, page: str, subscription_id: str | None) -> bool:
+    """Whether a link to this page can be one of its links: those of staff open one page."""
+    if portal_session.page is None:
+        return True
+    return (page, [subscription_id] if subscription_id else []) == (
+        portal_session.page,
+        portal_session.subscription_ids,
+    )
+
+
+def use(portal_session: PortalSession) -> bool:
+    """Counts that its link was followed; whether that was the first time."""
+    now, column = clock.now(), PortalSession
+    session().execute(
+        update(PortalSession)
+        .where(PortalSession.id == portal_session.id)
+        .values(uses=column.uses + 1, first_used_at=func.coalesce(column.first_used_at, now), last_used_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return portal_session.first_used_at is None
+
+
+def revoke_all_of(customer_id: str) -> int:
+    """Calls back whatever was opened for a customer and still works; answers how many that were."""
+    browser_sessions.hold(customer_id)
+    now = clock.now()
+    own = PortalSession.customer_id == customer_id, PortalSession.revoked_at.is_(None), PortalSession.expires_at > now
+    revoked = session().execute(update(PortalSession).where(*own).values(revoked_at=now))
+    return revoked.rowcount  # type: ignore[attr-defined]
 
 
 def revoke(portal_session: PortalSession) -> None:

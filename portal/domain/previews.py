@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from portal import clock
-from portal.domain import changing, charges, periods, shapes
+from portal.domain import changing, charges, next_period, shapes
 from portal.domain.billing_entities import BillDetails, NextBill, UpdateSummary
 from portal.domain.charges import Bill
 from portal.domain.plans import Plan
@@ -15,13 +15,11 @@ def next_transaction(subscription: Any, waiting: Sequence[dict[str, Any]] | None
     """The next bill with all that waits for it; None if no further one is planned."""
     if subscription.next_billed_at is None:
         return None
-    starts_at = subscription.next_billed_at
-    ends_at = periods.following(
-        subscription.anchor_at, subscription.billing_interval, subscription.billing_frequency, starts_at
-    )
+    period = next_period.of(subscription, subscription.next_billed_at)
     if waiting is None:
         waiting = waiting_lines(subscription)
-    return _bill(charges.next_bill(subscription, waiting), subscription, starts_at, ends_at)
+    bill = charges.next_bill(subscription, waiting, period.share)
+    return _bill(bill, subscription, period.starts_at, period.ends_at)
 
 
 def recurring_details(subscription: Any) -> BillDetails:

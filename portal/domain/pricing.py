@@ -1,7 +1,7 @@
 """Making and changing prices.
 
 A transaction keeps the price it was billed with. A subscription follows its prices: a new amount counts from its next
-bill on. What it is billed by, the cycle and the currency, can't change under it.
+bill on. What it is billed by, the cycle, the number of payments and the currency, can't change under it.
 """
 
 from typing import Any
@@ -16,12 +16,21 @@ from portal.domain.catalog import Price
 from portal.domain.subscriptions import Subscription, SubscriptionItem
 from portal.errors import Changed, EntityArchived, InvalidField, InvalidRequest
 
-_BILLED_BY = {"billing_interval": "billing_cycle", "billing_frequency": "billing_cycle", "currency_code": "currency"}
+_BILLED_BY = {
+    "billing_interval": "billing_cycle",
+    "billing_frequency": "billing_cycle",
+    "payments": "payments",
+    "currency_code": "currency",
+}
+_NEED_CYCLE = {
+    "trial_interval": ("trial_period", "needs a billing_cycle, which begins when the trial ends"),
+    "payments": ("payments", "needs a billing_cycle, which says how often one is due"),
+}
 
 
 def create(fields: dict[str, Any], *, by: Actor) -> Price:
     """`fields` are columns. Raises NotFound or EntityArchived for its product, InvalidRequest."""
-    _refuse_trial_without_cycle(fields)
+    _refuse_without_cycle(fields)
     if catalog.product(fields["product_id"]).status != "active":
         raise EntityArchived(f"The product {fields['product_id']} is archived. Nothing was done.")
     now = clock.now()
@@ -33,11 +42,11 @@ def create(fields: dict[str, Any], *, by: Actor) -> Price:
 
 
 def update(price: Price, wanted: dict[str, Any], *, by: Actor) -> None:
-    """Raises Changed where a living subscription would lose its cycle or its currency, InvalidRequest."""
+    """Raises Changed where a living subscription is billed by what would change, InvalidRequest."""
     differing = changes.differing(price, wanted)
-    if {"billing_interval", "trial_interval"} & differing.keys():
-        kept = {name: getattr(price, name) for name in ("billing_interval", "trial_interval")}
-        _refuse_trial_without_cycle(kept | differing)
+    if {"billing_interval", *_NEED_CYCLE} & differing.keys():
+        kept = {name: getattr(price, name) for name in ("billing_interval", *_NEED_CYCLE)}
+        _refuse_without_cycle(kept | differing)
     if of_subscriptions := {_BILLED_BY[name] for name in differing if name in _BILLED_BY}:
         _refuse_while_used(price.id, of_subscriptions)
     if "amount" in differing:
@@ -45,9 +54,11 @@ def update(price: Price, wanted: dict[str, Any], *, by: Actor) -> None:
     changes.record("price.updated", price, wanted, by=by)
 
 
-def _refuse_trial_without_cycle(fields: dict[str, Any]) -> None:
-    if fields.get("trial_interval") and not fields.get("billing_interval"):
-        wrong = [{"field": "trial_period", "message": "needs a billing_cycle, which begins when the trial ends"}]
+def _refuse_without_cycle(fields: dict[str, Any]) -> None:
+    if fields.get("billing_interval"):
+        return
+    wrong = [{"field": field, "message": why} for name, (field, why) in _NEED_CYCLE.items() if fields.get(name)]
+    if wrong:
         raise InvalidRequest("invalid_field", "Request does not pass validation. Nothing was changed.", fields=wrong)
 
 

@@ -21,15 +21,22 @@ _LONGEST = 2**62
 
 @dataclass(frozen=True)
 class Share:
-    """What part of a period is concerned: `fraction` of its price, for the time from `starts_at` to `ends_at`."""
+    """What part of a period is concerned: `fraction` of its price, for the time from `starts_at` to `ends_at`.
+
+    `before` is the part of the price that was billed already, if it was billed in parts.
+    """
 
     fraction: Fraction
     starts_at: datetime
     ends_at: datetime
+    before: Fraction = Fraction(0)
 
     def of(self, amount: int) -> int:
-        """The share of an amount, in minor units; negative amounts (credit) are rounded alike."""
-        return round(self.fraction * amount)
+        """The share of an amount, in minor units; negative amounts (credit) are rounded alike.
+
+        The parts of a period, billed one after the other, come to its price exactly.
+        """
+        return round((self.before + self.fraction) * amount) - round(self.before * amount)
 
     def told(self) -> dict[str, Any]:
         """How the contract tells of it; the rate is rounded, the amounts are not computed from it."""
@@ -46,6 +53,12 @@ def moved(starts_at: datetime, ends_at: datetime, new_end: datetime, price_lasts
     """What a period that ends at another instant is longer (or, negative, shorter) than it was."""
     earlier, later = sorted((ends_at, new_end))
     return Share(_ratio(new_end - ends_at, starts_at, ends_at, price_lasts), earlier, later)
+
+
+def part(whole: tuple[datetime, datetime], starts_at: datetime, ends_at: datetime) -> Share:
+    """A part of a whole period that is billed by itself, after what of it came before."""
+    before = _ratio(starts_at - whole[0], *whole, None)
+    return Share(_ratio(ends_at - starts_at, *whole, None), starts_at, ends_at, before)
 
 
 def lasts(starts_at: datetime, ends_at: datetime, price_lasts: int | None) -> int:

@@ -62,7 +62,7 @@ def offer(bought: Transaction) -> str:
     It says no more of the buyer than the page does: the address, be it known or new.
     """
     agreed = beginnings.terms(bought, clock.now())
-    each_period = agreed and (agreed.amount, agreed.interval, agreed.frequency)
+    each_period = agreed and (agreed.amount, agreed.interval, agreed.frequency, agreed.payments)
     trial = agreed and (agreed.trial_interval, agreed.trial_frequency)
     lines = [
         (each["product"]["name"], each["price"]["name"], each["quantity"], each["amount"]) for each in bought.lines
@@ -176,7 +176,7 @@ def _paid(attempt: Attempt, *, by: Actor) -> None:
     _reactivate(bought.customer_id or "", by=by)
     begun = beginnings.start(bought, method, by=by)
     transactions.complete(bought, by=by)
-    _tell(bought, begun, method or attempt.card)
+    tell(bought, begun, method or attempt.card)
 
 
 def _declined(attempt: Attempt, refusal: str, *, by: Actor) -> None:
@@ -187,7 +187,8 @@ def _declined(attempt: Attempt, refusal: str, *, by: Actor) -> None:
         events.record("transaction.payment_failed", declined, by=by)
 
 
-def _tell(bought: Transaction, begun: Subscription | None, card: Any) -> None:
+def tell(bought: Transaction, begun: Subscription | None, card: Any) -> None:
+    """Mails that a purchase is paid: what began with it, or a receipt."""
     told: dict[str, Any] = {"transaction": bought.id, "paid": bought.due, "paid_at": bought.paid_at}
     if begun is not None:
         trial_ends_at: datetime | None = begun.next_billed_at if begun.status == "trialing" else None

@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-
 from portal import clock, config, ids
 from portal.db import session, transaction
 from portal.domain import (
     bills,
     cancellation,
     changing,
+    ending,
     events,
     history,
     mails,
+    next_period,
     pausing,
-    periods,
+    payment_plans,
     purchases,
     subscriptions,
     transactions,
@@ -61,7 +61,7 @@ def remind_due(limit: int, only: str | None = None) -> int:
     for subscription in due:
         subscription.remind_at = None
     mails.tell_all(
-        ("renewal_reminder", s, f"reminder:{s.id}:{s.next_billed_at:%Y%m%d%H%M%S}", {})
+        ("renewal_reminder", s, f"reminder:{s.id}:{s.next_billed_at:%Y%m%d%H%M%S}", ending.next_payment(s))
         for s in due
         if s.next_billed_at and s.status in RENEWING
     )
@@ -113,33 +113,34 @@ def activate(subscription: Subscription, *, by: Actor) -> None:
 def begin_period(subscription: Subscription, *, by: Actor) -> Transaction:
     """Moves a subscription into the period that begins at its billing date, and bills it."""
     was_trial = subscription.status == "trialing"
-    starts_at = subscription.next_billed_at or clock.now()
-    ends_at = periods.following(
-        subscription.anchor_at, subscription.billing_interval, subscription.billing_frequency, starts_at
-    )
+    opened = next_period.of(subscription, subscription.next_billed_at or clock.now())
+    starts_at, ends_at = opened.starts_at, opened.ends_at
     subscription.status = "active"
     subscription.first_billed_at = subscription.first_billed_at or starts_at
-    subscription.period_starts_at, subscription.period_ends_at, subscription.price_lasts = starts_at, ends_at, None
-    subscription.bill_next_at(ends_at)
+    subscription.period_starts_at, subscription.period_ends_at = starts_at, ends_at
+    subscription.price_lasts = opened.price_lasts
+    subscription.bill_until_end(ends_at)
+    if not opened.is_cut:
+        payment_plans.count(subscription)
     for item in subscription.items:
         item.previously_billed_at = starts_at
         item.status = "active"
     subscription.touch()
     billed = ids.new("txn")
     _tell_period(subscription, billed, by=by, activated=was_trial)
-    bill = bills.bill(subscription, starts_at=starts_at, ends_at=ends_at, by=by, id=billed)
+    bill = bills.bill(subscription, starts_at=starts_at, ends_at=ends_at, by=by, id=billed, share=opened.share)
     bills.tell(subscription, bill)
     return bill
 
 
 def _tell_period(subscription: Subscription, billed: str, *, by: Actor, activated: bool) -> None:
     transition = "activated" if activated else "renewed"
-    told = [history.billed(f"subscription_{transition}", subscription, billed)]
+    told = payment_plans.told_of_bill(subscription, history.billed(f"subscription_{transition}", subscription, billed))
     if activated:
         events.record("subscription.updated", subscription, by=by)
-        events.record("subscription.activated", subscription, by=by, transition=transition, history=told)
+        events.record("subscription.activated", subscription, by=by, transition=transition, **told)
     else:
-        events.record("subscription.updated", subscription, by=by, transition=transition, history=told)
+        events.record("subscription.updated", subscription, by=by, transition=transition, **told)
 
 
 def collect_next(gateway: Gateway) -> bool:
@@ -212,7 +213,12 @@ def _paid(subscription: Subscription, attempt: Attempt, card: PaymentMethod | No
         return
     if paid.change is not None:
         changing.make_paid(subscription, paid)
-    if subscription.status == "past_due" and not transactions.to_collect_of(subscription.id):
+    settled(subscription, paid, owed=transactions.to_collect_of(subscription.id), by=by)
+
+
+def settled(subscription: Subscription, paid: Transaction, *, owed: Sequence[Transaction], by: Actor) -> None:
+    """What follows from a payment: the subscription is active again if nothing is `owed` any more; a receipt."""
+    if subscription.status == "past_due" and not owed:
         subscription.status = "active"
         subscription.touch()
         told = [history.billed("subscription_activated", subscription, paid.id)]
@@ -257,5 +263,4 @@ def _retry_at(failed_before: int) -> datetime | None:
 
 
 def _subscription_of(transaction_id: str) -> Subscription:
-    wanted = select(Transaction.subscription_id).where(Transaction.id == transaction_id)
-    return subscriptions.get(session().scalars(wanted).one() or "")
+    return subscriptions.get(transactions.subscription_of(transaction_id) or "")

@@ -94,6 +94,7 @@ def price(row: Any) -> entities.Price:
         "trial_period": cycle(row.trial_interval, row.trial_frequency),
         "unit_price": {"amount": str(row.amount), "currency_code": row.currency_code},
         "unit_price_overrides": row.unit_price_overrides,
+        "payments": row.payments,
         "custom_data": row.custom_data,
         "status": row.status,
         "quantity": {"minimum": row.quantity_minimum, "maximum": row.quantity_maximum},
@@ -132,6 +133,7 @@ def subscription(row: Any, sold: Callable[[Any], Sold] = sold) -> entities.Subsc
         "current_billing_period": period(row.period_starts_at, row.period_ends_at),
         "billing_cycle": {"frequency": row.billing_frequency, "interval": row.billing_interval},
         "scheduled_change": scheduled_change(row),
+        "remaining_payments": row.remaining_payments,
         "items": [_item(each, next_billed_at, sold) for each in row.items],
         "custom_data": row.custom_data,
         "discount": row.discount,
@@ -161,7 +163,7 @@ def transaction(row: Any) -> transaction_entities.Transaction:
         "items": [
             {
                 "price_id": line["price"]["id"],
-                "price": line["price"],
+                "price": {"payments": None} | line["price"],
                 "quantity": line["quantity"],
                 "proration": line.get("proration"),
             }

@@ -1,7 +1,8 @@
 """The seller's people: who may use the console, and as what.
 
-    support   sees everything about customers, cancels for the period's end, stops a pending cancellation, sends links
-    admin     everything: also other dates, settings, keys, destinations, people, the audit record
+    support   sees everything about customers, cancels for the period's end or a date, stops a pending cancellation,
+              sends links
+    admin     everything: also ends at once, changes addresses, settings, keys, destinations, people, the audit record
 
 The first person is an admin, so that a fresh portal can be set up from the console.
 """
@@ -44,13 +45,18 @@ class StaffMember(Base):
         return self.role == ADMIN
 
 
+def email_key(email: str) -> str:
+    """An address in the form in which two spellings are the same person."""
+    return email.strip().casefold()
+
+
 def add(email: str, *, by: Actor, role: str | None = None, name: str | None = None) -> StaffMember:
     """Adds somebody who may use the console and is told what needs a person; asked twice, added once.
 
     Of somebody who is there, a role or a name that is given is changed. Without a role: support, or admin if there is
     no admin yet. Raises LastAdmin if nobody would be left who may change things.
     """
-    key = email.strip().casefold()
+    key = email_key(email)
     member = session().scalar(select(StaffMember).where(StaffMember.email == key))
     if member is None or member.removed_at is not None:
         role = role or (SUPPORT if any(each.is_admin for each in everybody()) else ADMIN)
@@ -77,11 +83,16 @@ def change(member: StaffMember, *, by: Actor, role: str | None = None, name: str
 
 
 def remove(member: StaffMember, *, by: Actor) -> None:
-    """Takes somebody off the staff; whoever lets them in asks `living` first. Raises LastAdmin."""
+    """Takes somebody off the staff: their sign-ins and passkeys end at once, and links do nothing. Raises LastAdmin."""
+    from portal.domain import passkeys, staff_sessions, staff_sign_in  # all of them know StaffMember
+
     if member.removed_at is not None:
         return
     _refuse_last_admin(member)
     member.removed_at = clock.now()
+    staff_sessions.end_all_of(member.id)
+    passkeys.forget_all_of(member.id)
+    staff_sign_in.void(member.email)
     audit.record("staff.removed", by=by, subject=member.id, email=member.email)
 
 
@@ -90,19 +101,32 @@ def everybody() -> Sequence[StaffMember]:
     return session().scalars(select(StaffMember).where(StaffMember.removed_at.is_(None)).order_by(StaffMember.id)).all()
 
 
-def get(staff_id: str) -> StaffMember:
+def ever() -> Sequence[StaffMember]:
+    """The same with those who were taken off the staff: the record still names them."""
+    return session().scalars(select(StaffMember).order_by(StaffMember.id)).all()
+
+
+def get(staff_id: str, *, also_removed: bool = False) -> StaffMember:
     """One of them; inside a transaction all of them are locked, so that two admins can't remove each other at once.
 
     Raises NotFound.
     """
     found = next((each for each in _locked() if each.id == staff_id), None)
+    if found is None and also_removed:
+        found = session().get(StaffMember, staff_id)
     if found is None:
         raise NotFound("staff member", staff_id)
     return found
 
 
+def living(staff_id: str) -> StaffMember | None:
+    """Somebody, if they are on the staff; inside a transaction nobody can take them off it until its end."""
+    wanted = select(StaffMember).where(StaffMember.id == staff_id, StaffMember.removed_at.is_(None))
+    return session().scalar(wanted.with_for_update().execution_options(populate_existing=True))
+
+
 def by_email(email: str) -> StaffMember | None:
-    wanted = StaffMember.email == email.strip().casefold(), StaffMember.removed_at.is_(None)
+    wanted = StaffMember.email == email_key(email), StaffMember.removed_at.is_(None)
     return session().scalar(select(StaffMember).where(*wanted))
 
 

@@ -2,6 +2,8 @@
 
     status     trialing → active ⇄ past_due, active ⇄ paused, any → canceled (final)
     scheduled  a change that will come: scheduled_action (cancel, pause, resume) at scheduled_effective_at
+    payments   next_billed_at, or while a change is scheduled billing_resumes_at; never both. An end beyond the paid
+               period leaves next_billed_at where it is, and each renewal asks anew whether the end comes first
 
 The scheduled change stands on the row itself, under its version check. Only cancellation.py, renewal.py and
 pausing.py change a status.
@@ -17,6 +19,7 @@ from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship, sele
 
 from portal import clock, config, db
 from portal.db import Base, connection, session
+from portal.domain import next_period
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.customers import Customer
@@ -28,6 +31,14 @@ STATUSES = ("active", "trialing", "past_due", "paused", "canceled")
 LIVE = ("active", "trialing", "past_due")
 RENEWING = ("active", "trialing")
 _IS_SCHEDULED = text("scheduled_action IS NOT NULL")
+_BY = text("canceled_by IS NOT NULL")
+STATE = "CASE WHEN status = 'canceled' THEN status WHEN scheduled_action = 'cancel' THEN 'pending' ELSE status END"
+"""What a person calls how it stands: its status, or `pending` while a cancellation is scheduled."""
+ENDS = (
+    "CASE WHEN scheduled_action = 'cancel' THEN scheduled_effective_at "
+    "WHEN canceled_at IS NOT NULL THEN canceled_at ELSE period_ends_at END"
+)
+"""When it ends or ended, else when its period ends. Statements must have both as they stand in the indexes."""
 
 
 class Standing:
@@ -47,14 +58,24 @@ class Standing:
         scheduled_resume_at: Any
         scheduled_at: Any
         scheduled_by: Any
+        canceled_by: Any
         remind_at: Any
         updated_at: Any
         on_resume: Any
+        remaining_payments: Any
 
     @property
     def amount(self) -> int:
         """What one period costs, in minor units."""
         return sum(item.price.amount * item.quantity for item in self.items if item.recurring)
+
+    @property
+    def next_amount(self) -> int:
+        """What the next payment costs, without what waits for it: its part, if it pays for a part of a period only."""
+        share = next_period.of(self, self.next_billed_at).share if self.next_billed_at else None
+        if share is None:
+            return self.amount
+        return sum(share.of(item.price.amount * item.quantity) for item in self.items if item.recurring)
 
     @property
     def name(self) -> str:
@@ -77,6 +98,21 @@ class Standing:
         return self.next_billed_at or self.billing_resumes_at or self.period_ends_at or self.kept_period_ends_at
 
     @property
+    def is_plan_completed(self) -> bool:
+        """Whether it is a payment plan of which everything is billed."""
+        return bool(self.remaining_payments == 0)
+
+    @property
+    def binds_customer(self) -> bool:
+        """Whether it is a payment plan, which the seller ends; while a trial runs the customer may."""
+        return self.remaining_payments is not None and self.status != "trialing"
+
+    @property
+    def bills_until_end(self) -> bool:
+        """Whether a cancellation is scheduled for later than the paid period, so that payments go on until it."""
+        return self.is_ending and self.next_billed_at is not None
+
+    @property
     def is_automatic(self) -> bool:
         return self.collection_mode == "automatic"
 
@@ -86,7 +122,7 @@ class Standing:
 
     def locks_apps_at(self, instant: datetime) -> bool:
         """Whether it is too close to its billing (or its end) for an app to change it."""
-        boundary = self.scheduled_effective_at if self.scheduled_action else self.next_billed_at
+        boundary = self.next_billed_at or self.scheduled_effective_at
         return boundary is not None and instant > boundary - config.current().renewal_lock
 
     def refuse_if_canceled(self) -> None:
@@ -109,22 +145,39 @@ class Standing:
             raise LockedForRenewal("The next billing is too close to change the subscription. Nothing was changed.")
 
     def schedule(self, action: str, *, at: datetime | None, by: Actor, resume_at: datetime | None = None) -> None:
-        """Plans a change; no payment is planned while it stands."""
-        self.billing_resumes_at = self.next_billed_at or self.billing_resumes_at
+        """Plans a change; no payment is planned while it stands, but those before an end beyond the paid period."""
+        planned = self.next_billed_at or self.billing_resumes_at
         self.scheduled_action, self.scheduled_effective_at, self.scheduled_resume_at = action, at, resume_at
         self.scheduled_at, self.scheduled_by = by.received_at, by.kind
-        self.next_billed_at = self.remind_at = None
+        self.canceled_by = by.kind if action == CANCEL else None
+        if planned is None or not self.bills_before_end(planned):
+            self.billing_resumes_at, self.next_billed_at, self.remind_at = planned, None, None
+        elif self.next_billed_at is None:
+            self.bill_until_end(planned)
         self.touch()
 
     def unschedule(self) -> None:
         """Takes the planned change back; payments go on at the instant they were planned for."""
-        self.bill_next_at(self.billing_resumes_at)
+        if self.next_billed_at is None:
+            self.bill_next_at(self.billing_resumes_at)
         self.clear_schedule()
 
     def clear_schedule(self) -> None:
         self.scheduled_action = self.scheduled_effective_at = self.scheduled_resume_at = None
-        self.scheduled_at = self.scheduled_by = self.billing_resumes_at = None
+        self.scheduled_at = self.scheduled_by = self.billing_resumes_at = self.canceled_by = None
         self.touch()
+
+    def bills_before_end(self, instant: datetime) -> bool:
+        """Whether the scheduled change is an end that leaves a payment of this instant to be made."""
+        return self.ends_at is not None and instant < self.ends_at and self.status in LIVE
+
+    def bill_until_end(self, instant: datetime) -> None:
+        """Plans the next payment, or remembers it if the scheduled end comes first."""
+        if self.is_ending and not self.bills_before_end(instant):
+            self.billing_resumes_at, self.next_billed_at, self.remind_at = instant, None, None
+            return
+        self.billing_resumes_at = None
+        self.bill_next_at(instant)
 
     def bill_next_at(self, instant: datetime | None) -> None:
         """Plans the next payment and, if there is time for it, its reminder."""
@@ -144,6 +197,9 @@ class Subscription(Standing, Base):
         Index("ix_subscriptions_due", "scheduled_action", "scheduled_effective_at", postgresql_where=_IS_SCHEDULED),
         Index(None, "collection_mode", "id"),
         Index(None, "address_id", "id"),
+        Index("ix_subscriptions_state", text(STATE), "id"),
+        Index("ix_subscriptions_state_ends", text(STATE), text(ENDS), "id"),
+        Index("ix_subscriptions_canceled_by", "canceled_by", "id", postgresql_where=_BY, sqlite_where=_BY),
         Index(None, "next_billed_at"),
         Index(None, "remind_at"),
     )
@@ -178,7 +234,8 @@ class Subscription(Standing, Base):
     scheduled_at: Mapped[datetime | None]
     scheduled_by: Mapped[str | None]
     billing_resumes_at: Mapped[datetime | None]
-    """While a change is scheduled: what next_billed_at was, and will be again if the change is withdrawn."""
+    """While a change is scheduled and nothing is billed before it: what next_billed_at was, and will be again if the
+    change is withdrawn."""
     on_resume: Mapped[str | None]
     """How a pause said that it ends: with a new period, or with what was left of the old one."""
     kept_period_starts_at: Mapped[datetime | None]

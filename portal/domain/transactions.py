@@ -152,21 +152,24 @@ def get(transaction_id: str, *, customer_id: str | None = None) -> Transaction:
     return found
 
 
+_NEWEST = "txn_" + "z" * 26
 _OF_CUSTOMER = (
     select(Transaction.__table__)
     .where(
         Transaction.__table__.c.customer_id == bindparam("customer_id"),
         Transaction.__table__.c.billed_at.is_not(None),
         Transaction.__table__.c.origin != METHOD_CHANGE,
+        Transaction.__table__.c.id < bindparam("below"),
     )
     .order_by(Transaction.__table__.c.id.desc())
     .limit(bindparam("limit"))
 )
 
 
-def of_customer(customer_id: str, limit: int = 100) -> Sequence[Any]:
-    """What a customer was billed as plain rows, newest first."""
-    return connection().execute(_OF_CUSTOMER, {"customer_id": customer_id, "limit": limit}).all()
+def of_customer(customer_id: str, limit: int = 100, *, below: str | None = None) -> Sequence[Any]:
+    """What a customer was billed as plain rows, newest first; `below` is the last one seen already."""
+    wanted = {"customer_id": customer_id, "limit": limit, "below": below or _NEWEST}
+    return connection().execute(_OF_CUSTOMER, wanted).all()
 
 
 def of_subscription(subscription_id: str, limit: int = 24) -> Sequence[Transaction]:
@@ -233,9 +236,14 @@ def next_due() -> str | None:
     return session().scalar(unsettled.limit(1)) or session().scalar(due.order_by(Transaction.next_attempt_at).limit(1))
 
 
+def subscription_of(transaction_id: str) -> str | None:
+    """The id of the subscription that a transaction bills, looked up without a lock."""
+    return session().scalar(select(Transaction.subscription_id).where(Transaction.id == transaction_id))
+
+
 def is_purchase(transaction_id: str) -> bool:
     """Whether it is bought by itself, and not a bill of a subscription."""
-    return session().scalar(select(Transaction.subscription_id).where(Transaction.id == transaction_id)) is None
+    return subscription_of(transaction_id) is None
 
 
 def claim(
@@ -287,8 +295,11 @@ def settle_paid(attempt: Attempt, card: Any, *, by: Actor) -> Transaction | None
     return transaction
 
 
-def receive(attempt: Attempt, card: Any, *, by: Actor) -> Transaction | None:
-    """The money of an attempt has come: billed, if it was not yet, and paid. None if that is written down already."""
+def receive(attempt: Attempt, card: Any, *, by: Actor, **told: Any) -> Transaction | None:
+    """The money of an attempt has come: billed, if it was not yet, and paid. None if that is written down already.
+
+    `told` is what the history tells of it (`events.record`).
+    """
     transaction = _settled(attempt, card, error=None)
     if transaction is None:
         return None
@@ -297,7 +308,7 @@ def receive(attempt: Attempt, card: Any, *, by: Actor) -> Transaction | None:
     transaction.billed_at = transaction.billed_at or now
     transaction.status, transaction.paid_at, transaction.next_attempt_at = "paid", now, None
     events.record("transaction.updated", transaction, by=by)
-    events.record("transaction.paid", transaction, by=by)
+    events.record("transaction.paid", transaction, by=by, **told)
     return transaction
 
 

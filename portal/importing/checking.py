@@ -39,6 +39,7 @@ def clock_and_references(contents: Contents, problems: Problems, now: datetime, 
             if item["price_id"] in contents.prices:
                 price = contents.prices[item["price_id"]][1]
                 _check_price(entry, f"items[{number}].price", row, item, price, problems)
+        _check_plan(entry, row, items, contents.prices, problems)
         _check_total(entry, items, contents.prices, problems)
 
 
@@ -86,6 +87,22 @@ def _check_price(entry: str, field: str, row: Row, item: Row, price: Any, proble
         problems.add(entry, f"{field}.billing_cycle", f"{given}; the cycles must be the same")
 
 
+def _check_plan(entry: str, row: Row, items: list[Row], prices: Any, problems: Problems) -> None:
+    """What is left to pay must fit the prices, which must all be of one plan or all be endless."""
+    sold = [prices[item["price_id"]][1] for item in items if item["recurring"] and item["price_id"] in prices]
+    counts, left = {price["payments"] for price in sold}, row["remaining_payments"]
+    if len(counts) > 1:
+        problems.add(entry, "items", "have prices with different numbers of payments; all must have the same")
+    elif counts == {None} and left is not None:
+        problems.add(entry, "remaining_payments", "must be null: its prices go on until it is canceled")
+    elif counts and counts != {None}:
+        (payments,) = counts
+        if left is None and row["status"] != "canceled":
+            problems.add(entry, "remaining_payments", f"is missing: its price has {payments} payments")
+        elif left is not None and left > payments:
+            problems.add(entry, "remaining_payments", f"is more than the {payments} payments of its price")
+
+
 def _check_total(entry: str, items: list[Row], prices: Any, problems: Problems) -> None:
     known = ((prices[item["price_id"]][1]["amount"], item) for item in items if item["price_id"] in prices)
     if sum(amount * item["quantity"] for amount, item in known) > _MOST_A_PERIOD:
@@ -103,6 +120,8 @@ def _stored_prices(contents: Contents, problems: Problems) -> None:
         for number, item in enumerate(items):
             if item["price_id"] in stored:
                 _check_price(entry, f"items[{number}].price_id", row, item, stored[item["price_id"]][1], problems)
+        if any(item["price_id"] in stored for item in items):
+            _check_plan(entry, row, items, stored | contents.prices, problems)
         _check_total(entry, items, contents.prices | stored, problems)
 
 

@@ -15,6 +15,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from portal import i18n, ids
+from portal.domain import payment_plans
 from portal.importing import storable
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -195,5 +196,12 @@ class Price(Entity):
     trial_period: Cycle | None = None
     unit_price: UnitPrice
     unit_price_overrides: list[Json] = []
+    payments: int | None = Field(default=None, ge=payment_plans.FEWEST, le=payment_plans.MOST)
     status: Status = "active"
     quantity: Quantities = Quantities()
+
+    @model_validator(mode="after")
+    def _refuse_payments_without_cycle(self) -> "Price":
+        if self.payments and not self.billing_cycle:
+            raise ValueError("has payments, but no billing_cycle that says how often one is due")
+        return self

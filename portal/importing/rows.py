@@ -53,6 +53,7 @@ def subscription(given: Subscription) -> Row:
     period, change = given.current_billing_period, given.scheduled_change
     ends_at = period.ends_at if period else None
     billing = given.next_billed_at or ends_at if given.status in subscriptions.LIVE else None
+    by = (given.scheduled_by if given.remaining_payments != 0 else "system") if change else None
     return given.model_dump(include=_KEPT) | {
         "paused_at": given.paused_at or (given.updated_at if given.status == "paused" else None),
         "billing_interval": given.billing_cycle.interval,
@@ -64,8 +65,10 @@ def subscription(given: Subscription) -> Row:
         "scheduled_effective_at": change.effective_at if change else None,
         "scheduled_resume_at": change.resume_at if change else None,
         "scheduled_at": given.updated_at if change else None,
-        "scheduled_by": given.scheduled_by if change else None,
-        "billing_resumes_at": billing if change else None,
+        "scheduled_by": by,
+        "canceled_by": by if change and change.action == subscriptions.CANCEL else None,
+        "remaining_payments": given.remaining_payments,
+        "billing_resumes_at": billing if change and given.remaining_payments != 0 else None,
         "discount": given.discount.model_dump() if given.discount else None,
     }
 

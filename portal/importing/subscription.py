@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from portal.domain import payment_plans
 from portal.domain.subscriptions import CANCEL, LIVE, PAUSE, RESUME
 from portal.importing import storable
 from portal.importing.entities import (
@@ -104,7 +105,7 @@ class PaymentMethod(Part):
 
 
 class Subscription(Entity):
-    """`scheduled_by` and `payment_method` are our own, beside the contract's fields."""
+    """`remaining_payments`, `scheduled_by` and `payment_method` are our own, beside the contract's fields."""
 
     id: Annotated[str, id_of("sub")]
     status: Literal["active", "trialing", "past_due", "paused", "canceled"]
@@ -122,6 +123,7 @@ class Subscription(Entity):
     current_billing_period: Period | None = None
     billing_cycle: Cycle
     scheduled_change: ScheduledChange | None = None
+    remaining_payments: int | None = Field(default=None, ge=0, le=payment_plans.MOST)
     items: list[Item] = Field(min_length=1, max_length=100)
     discount: Annotated[Discount, BeforeValidator(storable.require)] | None = None
     scheduled_by: Literal["customer", "staff", "key"] = "key"
@@ -148,6 +150,8 @@ def contradictions(given: Subscription) -> Iterator[tuple[str, str]]:
         yield "scheduled_change.resume_at", "must be later than effective_at"
     if change and change.action not in _MAY_BE_SCHEDULED.get(given.status, (CANCEL, PAUSE)):
         yield "scheduled_change.action", f"can't be {change.action} while the status is {given.status}"
+    if given.remaining_payments == 0 and not canceled and not (change and change.action == CANCEL):
+        yield "remaining_payments", "is 0, so a cancel must be scheduled for the end of the last period"
     for number, item in enumerate(given.items):
         if item.price and item.product and item.price.product_id != item.product.id:
             yield f"items[{number}].product.id", f"is not the product of its price ({item.price.product_id})"

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from portal.db import session
+from portal.domain import search
 from portal.domain.catalog import Price, Product
 from portal.domain.customers import Address, Business, Customer
 from portal.domain.payment_methods import PaymentMethod
@@ -38,6 +39,8 @@ def _steps(contents: Contents) -> Iterator[tuple[str, int, int]]:
     for table, spool in people:
         for chunk in spool.chunks():
             _insert(table, [contents.moved(row) for _, row in chunk])
+            if table is Customer:
+                search.add((row["id"], row["name"], row["email"]) for _, row in chunk)
             yield table.__tablename__, len(chunk), len(chunk)
     for sold, known in ((Product, contents.products), (Price, contents.prices)):
         rows = [contents.moved(row) for _, row in known.values()]

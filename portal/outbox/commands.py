@@ -38,7 +38,7 @@ def listen(port: int, secret: str, fail_first: int, count: int | None) -> None:
 @click.option("--secret", help="What to sign with, for --to.")
 def send(event: str, setting_id: str | None, url: str | None, secret: str | None) -> None:
     """Send a sample of a type of event, signed, and say what the endpoint answered. It is recorded nowhere."""
-    from portal.outbox import errands, exchange, samples
+    from portal import webhook_trial
 
     if (setting_id is None) == (url is None) or (url is not None and secret is None):
         raise click.ClickException("Nothing was sent. Say where to: --setting ID, or --to URL with --secret S.")
@@ -47,12 +47,9 @@ def send(event: str, setting_id: str | None, url: str | None, secret: str | None
     if setting_id is not None:
         url, secrets = _destination(setting_id)
     try:
-        destinations.check(url or "")
+        attempt = webhook_trial.send(event, url or "", secrets)
     except destinations.Unacceptable as why:
         raise click.ClickException(f"Nothing was sent: {why}.") from None
-    endpoint = exchange.Endpoint(url or "")
-    attempt = errands.deliver(samples.parcel(event), endpoint, secrets)
-    endpoint.close()
     if attempt.error:
         raise click.ClickException(f"Not delivered: {plain(attempt.error)}.")
     click.echo(f"{attempt.code} after {attempt.milliseconds} ms: {plain(attempt.body[:200])}")

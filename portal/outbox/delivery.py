@@ -4,7 +4,7 @@
     refused for good (5xx)              failed
     not taken for now, connection broke queued again after the next of `mail_retries`; after the last: failed
     server unreachable as a whole       queued again, costs no attempt; after seven days: failed
-    nobody at the address, link too old dropped (sign-in mails only)
+    nobody at the address, link too old dropped (mails that carry access)
 
 A claim is a lease: who dies while sending loses it, and the mail is sent again with the same Message-ID. That is
 as far as SMTP allows: whether a server took a mail whose answer never came can't be known.
@@ -22,7 +22,7 @@ from sqlalchemy import literal_column, or_, select, update
 
 from portal import clock, config
 from portal.db import session, transaction
-from portal.domain import customers, notifications, sign_in
+from portal.domain import customers, notifications, portal_sessions, sign_in, staff, staff_sign_in
 from portal.domain.mails import Mail
 from portal.outbox import emails, smtp
 
@@ -92,6 +92,12 @@ def _is_due() -> tuple[Any, ...]:
 
 def _no_use(mail: Mail) -> str | None:
     """Why a mail need not be sent. A sign-in mail goes to the address on file, never to a spelling somebody typed."""
+    if mail.facts.get("preview"):
+        return None
+    if mail.kind == "staff_sign_in":
+        return _no_use_to_staff(mail)
+    if mail.kind == "link_from_staff" and not portal_sessions.is_open(mail.facts["portal_session"]):
+        return "the link was taken back or is too old"
     if mail.kind != "sign_in":
         return None
     customer = customers.by_email(mail.to_address)
@@ -100,6 +106,16 @@ def _no_use(mail: Mail) -> str | None:
     if not sign_in.is_open(mail.facts["request"]):
         return "the link was used, replaced or too old"
     mail.to_address, mail.time_zone = customer.email, customer.time_zone
+    return None
+
+
+def _no_use_to_staff(mail: Mail) -> str | None:
+    member = staff.by_email(mail.to_address)
+    if member is None:
+        return "nobody on the staff has this address"
+    if not staff_sign_in.is_open(mail.facts["request"]):
+        return "the link was used, replaced or too old"
+    mail.to_address = member.email
     return None
 
 

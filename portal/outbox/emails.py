@@ -9,7 +9,7 @@ import re
 import textwrap
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -21,11 +21,10 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from portal import brand, config, i18n, links
-from portal.domain.mails import Mail
+from portal.domain.mails import FRESH_LINK_LIFETIME, Mail
 
 _TEMPLATES = config.ROOT / "templates" / "email"
 _WIDTH = 72
-_FRESH_LINK_LIFETIME = timedelta(hours=1)
 _LIGHT_CARD, _DARK_CARD = "#ffffff", "#22262b"
 _ADDRESS = re.compile(r"[^\s<>()\[\]\\,;:\"@\x00-\x1f\x7f]+@[^\s<>()\[\]\\,;:\"@\x00-\x1f\x7f]+")
 _OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -51,15 +50,19 @@ class Seller:
     on_dark: str
 
 
-def compose(mail: Mail) -> EmailMessage:
-    """The message of a queued mail. Raises UnusableAddress."""
+def compose(mail: Mail, *, powerless: bool = False) -> EmailMessage:
+    """The message of a queued mail. Raises UnusableAddress.
+
+    `powerless` is how it is shown to others: its links are the plain addresses of their pages, without a token.
+    """
     with i18n.speaking(mail.locale, mail.time_zone):
-        context = _context(mail)
+        preview = mail.facts.get("preview", False)
+        context = _context(mail) | (_plain_links(mail) if powerless or preview else {})
         subject, _, text = _render("text", mail.kind, context).partition("\n")
         html = _render("html", mail.kind, context)
         language = i18n.language()
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = subject
+    message["Subject"] = f"[Preview] {subject}" if preview else subject
     _address(message, mail)
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
@@ -94,7 +97,7 @@ def _context(mail: Mail) -> dict[str, Any]:
     """What templates see: the row's facts as they were, and ways to build the links of this errand."""
     facts = {name: _plain(name, value) for name, value in mail.facts.items()}
     link = partial(links.page_url, customer_id=mail.customer_id or "", issued_at=mail.created_at)
-    fresh = partial(link, subscription_id=facts.get("subscription"), lifetime=_FRESH_LINK_LIFETIME)
+    fresh = partial(link, subscription_id=facts.get("subscription"), lifetime=FRESH_LINK_LIFETIME)
     return {
         "facts": facts,
         "customer": facts.get("customer") if mail.customer_id else None,
@@ -103,9 +106,33 @@ def _context(mail: Mail) -> dict[str, Any]:
         "sign_in_link": lambda: links.sign_in_url(
             facts["request"], expires_at=facts["expires_at"], issued_at=mail.created_at
         ),
+        "staff_sign_in_link": lambda: links.staff_sign_in_url(
+            facts["request"], expires_at=facts["expires_at"], issued_at=mail.created_at
+        ),
+        "console_link": links.console_url,
         "fresh_link": lambda: fresh(facts["page"]),
-        "fresh_until": mail.created_at + _FRESH_LINK_LIFETIME,
+        "link_of_staff": lambda: links.session_url(
+            facts["page"],
+            facts["portal_session"],
+            expires_at=facts["expires_at"],
+            issued_at=mail.created_at,
+            subscription_id=facts["subscription"],
+        ),
+        "fresh_until": mail.created_at + FRESH_LINK_LIFETIME,
         "minutes": lambda until: round((until - mail.created_at).total_seconds() / 60),
+    }
+
+
+def _plain_links(mail: Mail) -> dict[str, Any]:
+    """In place of every link with power the address of its page, which leads through sign-in."""
+    page, subscription = mail.facts.get("page", "portal"), mail.facts.get("subscription")
+    own = partial(links.plain_url, page, subscription)
+    return {
+        "to": partial(links.plain_url, subscription_id=mail.subscription_id),
+        "sign_in_link": own,
+        "staff_sign_in_link": links.console_url,
+        "fresh_link": own,
+        "link_of_staff": own,
     }
 
 

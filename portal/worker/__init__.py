@@ -1,6 +1,7 @@
 """Carries out what is due. Each task claims rows, does them, and says whether there is more.
 
 Mails have a thread of their own, and so have webhooks: a mail server or an endpoint that hangs delays no cancellation.
+So have the figures of the overview: counting a million rows delays nobody.
 
 Any number of workers may run, on any number of machines: PostgreSQL's row locks share the work, SQLite's write lock
 serializes it. Whatever a worker was killed over is still due, and is done by the next.
@@ -16,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from portal import config, db, gateways
 from portal.db import transaction
-from portal.domain import cancellation, dispatch, pausing, renewal
+from portal.domain import cancellation, dispatch, overview, pausing, renewal, seller_settings
 from portal.outbox import delivery, smtp
 from portal.outbox import webhooks as endpoints
 from portal.worker import housekeeping
@@ -26,6 +27,7 @@ BATCH = 500
 _POLL_SECONDS = {"sqlite": 0.5, "postgresql": 1.0}
 _POLL_EVENTS_SECONDS = 0.2
 """On SQLite, where nobody can wake the worker; the look for events is one read of a partial index."""
+_POLL_FIGURES_SECONDS = 10.0
 _AFTER_TROUBLE_SECONDS = 2.0
 _IN_HAND_SECONDS = 6.0
 """How long a mail or webhook in hand may still take; after that its lease brings it back, as the same message."""
@@ -70,10 +72,17 @@ def webhooks() -> bool:
     return endpoints.deliver(stopping=is_stopping)
 
 
+def figures() -> bool:
+    """Computes the overview anew when it is too old; nothing waits for it."""
+    overview.refresh()
+    return False
+
+
 Task = Callable[[], bool]
 CHANGES: tuple[Task, ...] = (period_end, pauses, renewals, collections, reminders, housekeeping.tidy)
 LETTERS: tuple[Task, ...] = (mails,)
 WEBHOOKS: tuple[Task, ...] = (events, webhooks)
+FIGURES: tuple[Task, ...] = (figures,)
 TASKS = (*CHANGES, *WEBHOOKS, *LETTERS)
 
 
@@ -102,6 +111,7 @@ def run() -> None:
     beside = [
         threading.Thread(target=_loop, args=(LETTERS,), name="letters", daemon=True),
         threading.Thread(target=_send_webhooks, name="webhooks", daemon=True),
+        threading.Thread(target=_loop, args=(FIGURES, _POLL_FIGURES_SECONDS), name="figures", daemon=True),
     ]
     for thread in beside:
         thread.start()
@@ -126,6 +136,7 @@ def _loop(tasks: tuple[Task, ...], sqlite_poll: float = _POLL_SECONDS["sqlite"])
     waker = _Waker(sqlite_poll)
     while not is_stopping():
         more = False
+        seller_settings.refresh()
         for task in tasks:
             more = (not is_stopping() and _attempt(task)) or more
         db.close()

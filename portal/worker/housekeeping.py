@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 
 from portal import clock, idempotency, limits, request_log
 from portal.db import session, transaction
-from portal.domain import notification_settings, notifications
+from portal.domain import notification_settings, notifications, passkeys, staff_sessions, staff_sign_in
 from portal.domain.browser_sessions import BrowserSession, Grant
 from portal.domain.mails import Mail
 from portal.domain.portal_sessions import PortalSession
@@ -38,6 +38,9 @@ def tidy() -> bool:
         session().execute(delete(Mail).where(Mail.status != "queued", Mail.created_at < now - KEEP_MAILS))
         notifications.forget_older_than(now - KEEP_NOTIFICATIONS, _AT_ONCE)
         notification_settings.seal_anew()
+        staff_sessions.forget_old()
+        staff_sign_in.forget_old()
+        passkeys.forget_old()
         limits.forget_old()
         idempotency.forget_old()
         request_log.forget_old()

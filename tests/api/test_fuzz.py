@@ -73,6 +73,7 @@ RULED = {
     "address_id",
     "business_id",
     "currency_code",
+    "payments",  # with a billing cycle, which a change may leave out
     "unit_price_overrides",  # each country once
     "lifetime",  # as long as the seller allows
     "locale",  # a language that exists

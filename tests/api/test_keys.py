@@ -9,6 +9,7 @@ from flask import Flask
 from portal.api import operations
 from portal.db import session, transaction
 from portal.domain import api_keys
+from portal.domain.actors import shell
 from portal.domain.api_keys import ApiKey
 from tests import people
 from tests.api.calls import App, refusal
@@ -62,7 +63,7 @@ def test_a_revoked_key_is_out_from_the_next_request_on(app: Flask, sub: str) -> 
     seller = App(app)
     assert seller.get(f"/subscriptions/{sub}").status_code == 200
     with transaction():
-        api_keys.revoke(session().query(ApiKey).one().id)
+        api_keys.revoke(session().query(ApiKey).one().id, by=shell())
     assert refusal(seller.get(f"/subscriptions/{sub}")) == (403, "invalid_token")
 
 

@@ -23,7 +23,16 @@ USD = {"amount": "3000", "currency_code": "USD"}
 MONTH = {"interval": "month", "frequency": 1}
 KEYS = {
     *("id", "product_id", "type", "description", "name", "tax_mode", "billing_cycle", "trial_period", "unit_price"),
-    *("unit_price_overrides", "custom_data", "status", "quantity", "import_meta", "created_at", "updated_at"),
+    *(
+        "unit_price_overrides",
+        "payments",
+        "custom_data",
+        "status",
+        "quantity",
+        "import_meta",
+        "created_at",
+        "updated_at",
+    ),
 }
 ORDERS = (
     *("billing_cycle.frequency", "billing_cycle.interval", "id", "product_id", "quantity.maximum", "quantity.minimum"),

@@ -23,11 +23,21 @@ _RULES = {  # the scheme changes colours and nothing else
 }
 PAGE_RULES = ("landmark-one-main", "region")
 """Rules for pages only: a mail is shown inside the page of a mail program."""
-_PRESSED = "button, .button, summary, .option, input:not([type=hidden], [type=radio])"
+_PRESSED = "button, .button, summary, .option, select, textarea, input:not([type=hidden], .option *)"
 _SMALL = f"""() => [...document.querySelectorAll('{_PRESSED}')]
     .map(e => [e, e.getBoundingClientRect()])
     .filter(([e, box]) => e.checkVisibility() && (box.height < {SMALLEST_TARGET} || box.width < {SMALLEST_TARGET}))
     .map(([e, box]) => `${{e.outerHTML.slice(0, 80)}} is ${{box.width}} × ${{box.height}} px`)"""
+_STOPS = "a[href], button, summary, select, textarea, input, [tabindex='0']"
+_UNSEEN_FOCUS = f"""() => [...document.querySelectorAll("{_STOPS}")]
+    .filter(e => e.type !== 'hidden' && !e.disabled && e.checkVisibility())
+    .filter(e => {{
+        e.focus()
+        const {{outlineStyle, outlineWidth, outlineColor}} = getComputedStyle(e)
+        return document.activeElement !== e || outlineStyle === 'none' || parseFloat(outlineWidth) < 2
+            || outlineColor === getComputedStyle(document.body).backgroundColor
+    }})
+    .map(e => `the focus is not seen on ${{e.outerHTML.slice(0, 80)}}`)"""
 _TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? []
     : [`the page is ${document.documentElement.scrollWidth} px wide`, ...[...document.querySelectorAll('body *')]
         .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5)
@@ -51,6 +61,12 @@ def problems_seen(page: "Page", but: Sequence[str] = ()) -> list[str]:
             here = objections + page.evaluate(_SMALL) + page.evaluate(_TOO_WIDE)
             found += [f"{scheme}, {size}: {each}" for each in here]
     return found
+
+
+def unseen_focus(page: "Page") -> list[str]:
+    """On what the focus has no outline, in the scheme and size that the page has now."""
+    page.keyboard.press("Tab")  # what a script focuses next counts as focused by the keyboard, too
+    return list(page.evaluate(_UNSEEN_FOCUS))
 
 
 def violations(page: "Page", scheme: str) -> list[str]:

@@ -96,10 +96,16 @@ def records() -> dict[str, list[str]]:
     """Everything the database holds, but who is signed in where."""
     with db.engine().connect() as connection:
         return {
-            table.name: sorted(repr(tuple(row)) for row in connection.execute(select(table)))
+            table.name: sorted(repr(tuple(row)) for row in connection.execute(_prepared_left_out(table)))
             for table in Base.metadata.sorted_tables
             if table.name not in _PASSING
         }
+
+
+def _prepared_left_out(table: Any) -> Any:
+    """The audit record without what the tests' own preparations, such as making a key, wrote into it."""
+    wanted = select(table)
+    return wanted.where(table.c.way != "shell") if table.name == "audit_entries" else wanted
 
 
 def alike(page: Any) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from portal import config, db
 from portal.db import session, transaction
 from portal.domain import cancellation, renewal, subscriptions
-from portal.domain.actors import Actor
+from portal.domain.actors import Actor, shell
 from portal.domain.transactions import Transaction
 from portal.errors import (
     AlreadyCanceled,
@@ -290,7 +290,7 @@ def test_staff_are_told_of_a_cancellation_that_has_no_date(database: str) -> Non
     from portal.domain import staff
 
     with transaction():
-        staff.add("ops@aeroedit.example")
+        staff.add("ops@aeroedit.example", by=shell())
     sub = make("no period")
     ask(cancellation.at_period_end, sub, "customer")
     assert people.mails_of(sub) == ["cancellation_scheduled", "end_date_missing"]

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from portal import worker
 from portal.db import session, transaction
 from portal.domain import events, notification_settings, subscriptions
-from portal.domain.actors import system
+from portal.domain.actors import shell, system
 from portal.domain.events import Event
 from portal.domain.notification_settings import NotificationSetting
 from portal.domain.notifications import Notification, NotificationLog
@@ -22,6 +22,7 @@ def destination(url: str, *types: str, type: str = "url", **more: Any) -> str:
             description="Our shop",
             destination=url,
             subscribed_events=types or ("subscription.updated", "subscription.canceled"),
+            by=shell(),
             **more,
         )
         return made.id

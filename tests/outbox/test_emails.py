@@ -26,6 +26,10 @@ CARRIES = {
     "resumed": {"cancel"},
     "sign_in": {"sign-in"},
     "fresh_link": {"cancel"},
+    "link_from_staff": {"cancel"},
+    "email_changed": set(),
+    "staff_sign_in": {"console"},
+    "staff_added": set(),
     "end_date_missing": set(),
     "endpoint_off": set(),
     "event_notification": set(),
@@ -60,7 +64,8 @@ def links_in(body):
 def pages_in(body):
     with clock.frozen(WRITTEN + timedelta(minutes=5)):
         found = [url.partition("?token=")[2] for url in links_in(body)]
-        return {tokens.read(token, tokens.DIRECT, tokens.SIGN_IN).page for token in found if token}
+        kinds = tokens.DIRECT, tokens.SIGN_IN, tokens.STAFF_SIGN_IN, tokens.PORTAL_SESSION
+        return {tokens.read(token, *kinds).page for token in found if token}
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])
@@ -213,8 +218,12 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("kind", KINDS)
 def test_hostile_names_are_shown_as_text(kind, name):
-    facts = {} if kind in ("sign_in", "fresh_link") else {"name": name, "customer": name}
-    facts = {"endpoint_off": {"description": name}, "event_notification": {"entity": name}}.get(kind, facts)
+    facts = {} if kind in ("sign_in", "staff_sign_in", "fresh_link") else {"name": name, "customer": name}
+    facts = {
+        "endpoint_off": {"description": name},
+        "event_notification": {"entity": name},
+        "staff_added": {"added_by": name},
+    }.get(kind, facts)
     message = emails.compose(letter(kind, **facts))
     subject, text, html = parts(message)
     assert message["Bcc"] is None

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from portal import worker
 from portal.db import session, transaction
 from portal.domain import notifications
+from portal.domain.actors import shell
 from portal.domain.mails import Mail
 from portal.outbox import delivery
 from tests.outbox import shop
@@ -76,7 +77,7 @@ def test_a_server_that_is_down_for_days_fails_it_and_a_replay_is_a_mail_of_its_o
     assert failed.status == "failed"
     smtp.start()
     with transaction():
-        again = notifications.replay(failed.id).id
+        again = notifications.replay(failed.id, by=shell()).id
     worker.run_until_idle()
     assert [each.status for each in shop.notes(setting)] == ["failed", "delivered"]
     assert [each.key for each in mails()] == [failed.id, again]

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from portal import db, worker
 from portal.db import session, transaction
 from portal.domain import api_keys, cancellation, notification_settings, subscriptions
-from portal.domain.actors import Actor
+from portal.domain.actors import Actor, shell
 from portal.domain.events import Event
 from portal.outbox import exchange, webhooks
 from tests import people
@@ -106,7 +106,7 @@ def test_a_receiver_that_goes_by_event_id_and_occurred_at_ends_right_whatever_ha
         with transaction():
             from portal.domain import notifications
 
-            notifications.replay(each.id)
+            notifications.replay(each.id, by=shell())
         shop.work()
     for delivery in receiver.acted[len(arrived) :]:
         books.take(delivery)
@@ -211,7 +211,7 @@ def test_what_arrived_counts_even_if_it_was_given_up_meanwhile(receiver):
     worker.events()
     (errand,) = webhooks.claim(10, set())
     with transaction():
-        notification_settings.update(notification_settings.get(setting, lock=True), active=False)
+        notification_settings.update(notification_settings.get(setting, lock=True), by=shell(), active=False)
         notifications.give_up_on([setting])
     one, other = errand.parcels
     outcomes.write(
@@ -259,8 +259,8 @@ def test_no_secret_gets_into_a_log_a_payload_or_the_database(receiver, caplog, t
     setting = shop.destination(f"{receiver.url}/{token}?key={token}")
     secrets = {shop.secret(setting)}
     with transaction():
-        notification_settings.rotate(notification_settings.get(setting, lock=True), timedelta(days=1))
-        secrets.add(api_keys.create("shop", api_keys.ALL_BUT_NAMED))
+        notification_settings.rotate(notification_settings.get(setting, lock=True), timedelta(days=1), by=shell())
+        secrets.add(api_keys.create("shop", api_keys.ALL_BUT_NAMED, by=shell()))
     secrets |= {shop.secret(setting), *worker.config.current().secret_keys}
     with caplog.at_level("DEBUG"):
         for behaviour in (Behaviour.NORMAL, Behaviour.FAIL, Behaviour.DROP, Behaviour.GARBAGE, Behaviour.GONE):

@@ -11,6 +11,7 @@ from portal import config
 from portal.config import ConfigError, durations
 from portal.db import session, transaction
 from portal.domain import notification_settings, notifications, staff
+from portal.domain.actors import shell
 from portal.domain.mails import Mail
 from portal.outbox import exchange, retries, webhooks
 from tests.conftest import NOW
@@ -23,7 +24,7 @@ def _with(database, configure, monkeypatch):
     configure(webhook_private=True)
     monkeypatch.setattr(webhooks, "_deliveries", webhooks.Deliveries())
     with transaction():
-        staff.add("ops@aeroedit.example")
+        staff.add("ops@aeroedit.example", by=shell())
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_an_endpoint_down_for_days_is_tried_as_planned_then_given_up_and_a_repla
     down.behaviour = Behaviour.NORMAL
     the_clock.advance(days=1)
     with transaction():
-        again = notifications.replay(given_up.id).id
+        again = notifications.replay(given_up.id, by=shell()).id
     shop.work()
     old, new = shop.notes(broken)
     assert (old.status, old.replayed_at) == ("failed", the_clock.at)
@@ -131,7 +132,7 @@ def test_an_endpoint_that_has_failed_for_too_long_is_switched_off_and_the_staff_
 
     down.behaviour = Behaviour.NORMAL
     with transaction():
-        notification_settings.update(notification_settings.get(broken, lock=True), active=True)
+        notification_settings.update(notification_settings.get(broken, lock=True), by=shell(), active=True)
     row = shop.setting(broken)
     assert (row.active, row.off_because, row.failing_since, row.rests_until) == (True, None, None, None)
     shop.happen()

@@ -10,6 +10,7 @@ from standardwebhooks import Webhook
 from portal import clock
 from portal.db import session, transaction
 from portal.domain import event_types, notification_settings
+from portal.domain.actors import shell
 from portal.domain.events import Event
 from portal.outbox import exchange, webhooks
 from tests.outbox import shop
@@ -93,7 +94,7 @@ def test_while_a_secret_is_rotated_both_are_good_and_afterwards_the_new_one_only
     setting = shop.destination(receiver.url)
     old = shop.secret(setting)
     with transaction():
-        notification_settings.rotate(notification_settings.get(setting, lock=True), timedelta(hours=1))
+        notification_settings.rotate(notification_settings.get(setting, lock=True), timedelta(hours=1), by=shell())
     new = shop.secret(setting)
     for moved in (timedelta(minutes=59), timedelta(minutes=2)):
         the_clock.set(the_clock.at + moved)
@@ -247,7 +248,7 @@ def test_a_secret_that_no_key_opens_is_said_and_rotating_it_helps(receiver, the_
     assert "rotate it" in log.error
     assert receiver.deliveries == []
     with transaction():
-        notification_settings.rotate(notification_settings.get(setting, lock=True), timedelta())
+        notification_settings.rotate(notification_settings.get(setting, lock=True), timedelta(), by=shell())
     the_clock.advance(seconds=20)
     shop.work()
     assert len(receiver.deliveries) == 1
@@ -286,6 +287,7 @@ def test_every_type_that_the_portal_records_can_be_subscribed_to():
     import portal
 
     code = "\n".join(file.read_text() for file in (Path(portal.__file__).parent).rglob("domain/*.py"))
+    code = re.sub(r'audit\.record\(\s*"[^"]+"', "", code)  # acts on record that are no events
     entities = {name.partition(".")[0] for name in event_types.NAMES}
     recorded = {
         each

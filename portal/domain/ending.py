@@ -1,0 +1,116 @@
+"""What is charged until a subscription ends: computed as the bills themselves are, and nothing is changed by it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from portal.domain import charges, next_period, periods, shapes
+from portal.domain.charges import Bill
+from portal.domain.next_period import Period
+from portal.domain.subscriptions import LIVE
+
+_MOST_TOLD = 12
+"""Charges that a mail lists one by one; of more it tells the first, the last and what they come to."""
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One bill to come: when, for which time, and what it asks for, in minor units."""
+
+    at: datetime
+    period: Period
+    bill: Bill
+
+    @property
+    def due(self) -> int:
+        return self.bill.due
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it pays for a part of a period only."""
+        return self.period.share is not None
+
+
+def charges_until(
+    subscription: Any, end: datetime | None, waiting: Iterable[dict[str, Any]] | None = None
+) -> list[Charge]:
+    """The bills of a subscription that ends at an instant, in order; None: that goes on only to the paid end.
+
+    `waiting` are the lines that wait for the next bill; they are read if they are not given. What is past due is not
+    among them; while it is not paid none of these comes.
+    """
+    planned = first_at(subscription)
+    if end is None or planned is None or planned >= end:
+        return []
+    if waiting is None:
+        waiting = [each.line for each in charges.waiting_of(subscription.id)]
+    return list(_charges(subscription, planned, end, list(waiting)))
+
+
+def first_at(subscription: Any) -> datetime | None:
+    """When the next payment is planned for, or would be if no end were scheduled; None if nothing is charged."""
+    if subscription.status not in LIVE or subscription.remaining_payments == 0:
+        return None
+    planned: datetime | None = subscription.next_billed_at or subscription.billing_resumes_at
+    return planned
+
+
+def plan_ends_at(subscription: Any) -> datetime | None:
+    """When a payment plan ends by itself; None if it is none, or nothing is planned."""
+    planned, left = first_at(subscription), subscription.remaining_payments
+    if left == 0:
+        completed: datetime | None = subscription.period_ends_at
+        return completed
+    if left is None or planned is None:
+        return None
+    cycle = subscription.anchor_at, subscription.billing_interval, subscription.billing_frequency
+    try:
+        return periods.ahead(*cycle, planned, left)
+    except (OverflowError, ValueError):
+        return None  # after all calendars
+
+
+def next_payment(subscription: Any) -> dict[str, Any]:
+    """What a mail says of the next payment if it pays for a part of a period only."""
+    if subscription.next_billed_at is None:
+        return {}
+    period = next_period.of(subscription, subscription.next_billed_at)
+    return {"part_amount": subscription.next_amount, "part_ends_at": period.ends_at} if period.share else {}
+
+
+def told_charges(subscription: Any) -> dict[str, Any]:
+    """What a mail says of the payments that come before the scheduled end."""
+    coming = charges_until(subscription, subscription.ends_at) if subscription.bills_until_end else []
+    told = coming if len(coming) <= _MOST_TOLD else [coming[0], coming[-1]]
+    return {
+        "charges": [{"charged_at": shapes.text(each.at), "amount": each.due, "part": each.is_part} for each in told],
+        "charges_count": len(coming),
+        "charges_total": total(coming),
+    }
+
+
+def total(coming: Sequence[Charge]) -> int:
+    """What all of them come to, in minor units."""
+    return sum(each.due for each in coming)
+
+
+def _charges(subscription: Any, at: datetime, end: datetime, waiting: list[dict[str, Any]]) -> Iterator[Charge]:
+    left, usual = subscription.remaining_payments, None
+    while at < end and left != 0:
+        period = next_period.of(subscription, at, until=end)
+        if waiting or period.share is not None:
+            bill = charges.next_bill(subscription, waiting, period.share)
+            waiting = _rest(waiting, bill.credit)
+        else:
+            bill = usual = usual or charges.next_bill(subscription, ())
+        yield Charge(at, period, bill)
+        at = period.ends_at
+        if left is not None and not period.is_cut:
+            left -= 1
+
+
+def _rest(waiting: list[dict[str, Any]], credit: int) -> list[dict[str, Any]]:
+    """What waits on after a bill: the credit it had no use for, as one line."""
+    rest = sum(each["amount"] for each in waiting if each["amount"] < 0) + credit
+    return [{"amount": rest}] if rest else []

@@ -1,0 +1,147 @@
+"""Links that staff make for a customer: each opens one page, until it ends or is taken back.
+
+Sent, the link is made when the mail leaves; shown, it stands on one page, once. It is stored nowhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from portal import clock, config, links
+from portal.db import session
+from portal.domain import audit, mails, portal_sessions
+from portal.domain.actors import Actor
+from portal.domain.customers import Customer
+from portal.domain.mails import Mail
+from portal.domain.portal_sessions import PortalSession
+from portal.domain.staff import StaffMember
+from portal.domain.subscriptions import Standing
+from portal.errors import NotFound
+
+PER_HOUR = 20
+"""Links for one customer."""
+_PRESSED_TWICE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A link that works, who made it, and the mail that took it to the customer, if one did."""
+
+    link: PortalSession
+    by: str
+    mail: Mail | None
+
+    @property
+    def subscription_id(self) -> str | None:
+        return next(iter(self.link.subscription_ids), None)
+
+
+def pages_of(subscription: Standing) -> list[str]:
+    """The pages that are of use for a subscription as it stands, the likeliest first."""
+    pages, ended = ["subscription"], subscription.status == "canceled"
+    if subscription.is_automatic and not ended:
+        pages.insert(0, "payment")
+    if subscription.is_ending and subscription.scheduled_by == "customer":
+        pages.insert(0, "keep")
+    may_cancel = config.current().self_cancellation and not subscription.binds_customer
+    if may_cancel and not subscription.is_ending and not ended:
+        pages.insert(0, "cancel")
+    return pages
+
+
+def send(customer: Customer, page: str, subscription: Standing | None, *, by: Actor) -> PortalSession:
+    """Mails a link to the customer's address; the button pressed twice sends once. Raises EntityArchived."""
+    sent = _just_sent(customer.id, page, subscription, by)
+    if sent is not None:
+        return sent
+    opened = _open(customer, page, subscription, config.current().email_link_lifetime, by)
+    mails.send_link(customer, opened, subscription)
+    _record("portal_link.sent", opened, by, to=customer.email)
+    return opened
+
+
+def show(customer: Customer, page: str, subscription: Standing | None, *, by: Actor) -> tuple[PortalSession, str]:
+    """A link to hand over by other means. Raises EntityArchived."""
+    opened = _open(customer, page, subscription, config.current().api_link_lifetime, by)
+    _record("portal_link.shown", opened, by)
+    return opened, links.session_url(
+        page,
+        opened.id,
+        expires_at=opened.expires_at,
+        issued_at=opened.created_at,
+        subscription_id=subscription.id if subscription else None,
+    )
+
+
+def take_back(customer_id: str, portal_session_id: str, *, by: Actor) -> None:
+    """Ends a link, and what browsers may do that followed it. Raises NotFound for any other than staff's."""
+    opened = session().get(PortalSession, portal_session_id, with_for_update=True, populate_existing=True)
+    if opened is None or opened.customer_id != customer_id or not opened.by_staff:
+        raise NotFound("link", portal_session_id)
+    if opened.revoked_at is not None:
+        return
+    portal_sessions.revoke(opened)
+    _record("portal_link.taken_back", opened, by)
+
+
+def followed(opened: PortalSession, *, by: Actor) -> None:
+    """Remembers who opened a link: of whom it is for the first time and the number, of colleagues each time."""
+    if by.kind == "staff" or portal_sessions.use(opened):
+        _record("portal_link.opened", opened, by)
+
+
+def living(customer_id: str) -> Sequence[Made]:
+    """The links of staff that still open a customer's pages, the latest first."""
+    wanted = (
+        select(PortalSession, StaffMember, Mail)
+        .outerjoin(StaffMember, StaffMember.id == PortalSession.opened_by)
+        .outerjoin(Mail, Mail.key == mails.LINK_KEY + PortalSession.id)
+        .where(
+            PortalSession.customer_id == customer_id,
+            PortalSession.by_staff,
+            PortalSession.revoked_at.is_(None),
+            PortalSession.expires_at > clock.now(),
+        )
+        .order_by(PortalSession.id.desc())
+    )
+    return [Made(link, member.called if member else "", mail) for link, member, mail in session().execute(wanted)]
+
+
+def _open(
+    customer: Customer, page: str, subscription: Standing | None, lifetime: timedelta, by: Actor
+) -> PortalSession:
+    return portal_sessions.open(
+        customer.id,
+        [subscription.id] if subscription else [],
+        return_url=None,
+        lifetime=lifetime,
+        page=page,
+        by=by,
+    )
+
+
+def _just_sent(customer_id: str, page: str, subscription: Standing | None, by: Actor) -> PortalSession | None:
+    wanted, since = [subscription.id] if subscription else [], clock.now() - _PRESSED_TWICE
+    same = (
+        each.link
+        for each in living(customer_id)
+        if each.mail is not None
+        and (each.link.page, each.link.subscription_ids, each.link.opened_by) == (page, wanted, by.id)
+        and each.link.created_at > since
+    )
+    return next(same, None)
+
+
+def _record(action: str, opened: PortalSession, by: Actor, **facts: str) -> None:
+    subject = next(iter(opened.subscription_ids), opened.customer_id)
+    audit.record(
+        action,
+        by=by,
+        subject=subject,
+        customer_id=opened.customer_id,
+        page=opened.page,
+        portal_session=opened.id,
+        **facts,
+    )

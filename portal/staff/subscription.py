@@ -1,0 +1,50 @@
+"""One subscription: what it is, what is paid, what comes next, and all that happened."""
+
+from typing import Any
+
+from flask import render_template, request
+
+from portal import clock
+from portal.access import staff_required
+from portal.domain import charges, ending, next_period, payment_plans, snapshots, subscriptions, timeline, transactions
+from portal.staff import bp
+
+
+@bp.get("/subscriptions/<id>")
+@staff_required()
+def subscription(id: str) -> str:
+    shown = subscriptions.get(id)
+    owed = transactions.open_of(id)
+    return render_template(
+        "staff/subscription.html",
+        subscription=shown,
+        customer=shown.customer,
+        owed=owed,
+        payments=transactions.of_subscription(id),
+        plan=payment_plans.progress(shown, owed),
+        others=[each for each in snapshots.of_customer(shown.customer) if each.id != id],
+        asked=timeline.who_asked(shown),
+        history=timeline.of_subscription(shown, before=before()),
+        begins_anew=before() is None,
+        now=clock.now(),
+        **_to_come(shown),
+    )
+
+
+def before() -> str | None:
+    """Below which entry the page of a history begins; an address that names none shows the newest."""
+    wanted = request.args.get("before", "")
+    return wanted if timeline.is_cursor(wanted) else None
+
+
+def _to_come(shown: Any) -> dict[str, Any]:
+    """The next bill, if one is planned, what waits for it, and all that is charged until an end beyond the period."""
+    waiting = [each.line for each in charges.waiting_of(shown.id)]
+    planned_at = shown.next_billed_at or (shown.scheduled_effective_at if shown.scheduled_action == "resume" else None)
+    share = next_period.of(shown, shown.next_billed_at).share if shown.next_billed_at else None
+    return {
+        "next_bill": charges.next_bill(shown, waiting, share) if planned_at else None,
+        "is_part": share is not None,
+        "waiting": sum(each["amount"] for each in waiting),
+        "until_end": ending.charges_until(shown, shown.ends_at, waiting) if shown.bills_until_end else [],
+    }

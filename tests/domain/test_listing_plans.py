@@ -1,0 +1,101 @@
+"""Each statement of the list goes by an index; the databases are asked for their plans, among 20,000 subscriptions."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from portal import clock, db
+from portal.bench import filling
+from portal.bench.synthetic import made_id
+from portal.domain import listing
+from portal.domain.listing import Filters
+
+SIZE = 20_000
+LARGE = "subscriptions|subscription_items|customers|search_terms|payment_methods|transactions"
+TODAY = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+MONTH, DAY = (TODAY, TODAY + timedelta(days=40)), (TODAY + timedelta(days=9), TODAY + timedelta(days=10))
+PRODUCT = made_id("pro", 3)
+FILTERS = {
+    "none": Filters(),
+    "oldest": Filters(sort="oldest"),
+    "by end": Filters(sort="ends"),
+    "active": Filters(states=("active",)),
+    "active by end": Filters(states=("active",), sort="ends"),
+    "pending by end": Filters(states=("pending",), sort="ends"),
+    "two states": Filters(states=("paused", "trialing")),
+    "product": Filters(product_id=PRODUCT),
+    "product by end": Filters(product_id=PRODUCT, sort="ends"),
+    "month": Filters(ends_from=MONTH[0], ends_before=MONTH[1]),
+    "day": Filters(ends_from=DAY[0], ends_before=DAY[1], sort="ends"),
+    "by staff": Filters(canceled_by="staff"),
+    "by customer": Filters(canceled_by="customer", sort="ends"),
+    "common": Filters(search="amelia", sort="name"),
+    "everybody": Filters(search="example com", sort="name"),
+    "everybody, newest": Filters(search="example com"),
+    "rare": Filters(search="customer4711 e", sort="name"),
+    "two words": Filters(search="becker noah", sort="name"),
+    "nobody": Filters(search="zzz", sort="name"),
+    "common and pending": Filters(search="amelia", states=("pending",), sort="name"),
+    "product, state, month": Filters(("active", "past_due"), PRODUCT, *MONTH),
+    "all at once": Filters(("pending", "canceled"), PRODUCT, *MONTH, "customer", "a", "ends"),
+}
+
+
+@pytest.fixture
+def filled(database: str) -> str:
+    filling.fill(SIZE)
+    return database
+
+
+@pytest.fixture
+def statements() -> Iterator[list[tuple[str, Any]]]:
+    sent: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        sent.append((statement, values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_every_statement_of_the_list_goes_by_an_index(filled: str, statements: list[tuple[str, Any]]) -> None:
+    assert scanned("SELECT * FROM subscriptions WHERE currency_code = 'x'", ()) == ["subscriptions"], "it would be seen"
+    found = {}
+    for name, filters in FILTERS.items():
+        statements.clear()
+        _look_around(filters)
+        asked = [each for each in statements if each[0].lstrip().startswith("SELECT")]
+        assert asked
+        for statement, values in asked:
+            if tables := scanned(statement, values):
+                found[f"{name}: {statement}"] = tables
+    assert found == {}
+
+
+def _look_around(filters: Filters) -> None:
+    """The first page, one in the middle, one backwards, and their number."""
+    listing.count(filters)
+    page = listing.page(filters)
+    if page.following is not None:
+        page = listing.page(filters, page.following)
+        listing.page(filters, page.previous)
+
+
+def scanned(statement: str, values: Any) -> list[str]:
+    """The large tables that are read as a whole."""
+    with db.engine().connect() as connection:
+        if db.is_postgresql():
+            cursor = connection.connection.cursor()
+            cursor.execute(
+                "SET random_page_cost = 1.1"
+            )  # as on a disk without a head; the table is small for its plans
+            plan = "\n".join(row[0] for row in cursor.execute(f"EXPLAIN {statement}", values).fetchall())
+            return re.findall(rf"Seq Scan on ({LARGE})\b", plan)
+        rows = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+        steps = [re.fullmatch(rf"SCAN ({LARGE})( AS \w+)?", row[3]) for row in rows]
+        return [step[1] for step in steps if step]

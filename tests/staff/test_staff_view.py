@@ -1,0 +1,245 @@
+"""Staff look at a customer's pages in their own browser: marked, read-only, and never as the customer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, event
+
+from portal import access, config, links
+from portal.db import transaction
+from portal.domain import sign_in
+from tests import people
+from tests.customer import visits
+from tests.person import Page, Person
+from tests.staff import console
+
+BANNER = "portal as Sam Support, staff of AeroEdit. Nothing can be changed from here."
+ALLOWED = {"customer.sign_out", "customer.send_sign_in_link", "customer.redeem_sign_in"}
+
+
+def looking(app: Flask, customer_id: str) -> Person:
+    """Sam, who has opened the customer's whole portal beside the console."""
+    return visits.come_in(console.colleague(app), customer_id)
+
+
+def buttons(page: Page) -> list[str]:
+    return [button["text"] for form in page.forms for button in form.buttons]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, visits.ending(), visits.ending("staff"), {"status": "past_due"}, {"status": "trialing"}, visits.CANCELED],
+)
+def test_every_page_is_marked_shows_what_the_customer_sees_and_offers_nothing(app: Flask, fields: Any) -> None:
+    sub = visits.subscribed(**fields)
+    sam = looking(app, visits.owner(sub))
+    customers_own = visits.come_in(Person(app), visits.owner(sub))
+    for path in (
+        "/portal",
+        "/portal/payments",
+        "/portal/link-expired",
+        f"/portal/subscriptions/{sub}",
+        f"/portal/subscriptions/{sub}?done=canceled",
+        f"/portal/subscriptions/{sub}/cancel",
+        f"/portal/subscriptions/{sub}/keep",
+        f"/portal/subscriptions/{sub}/update-payment-method",
+    ):
+        page, theirs = sam.open(path), customers_own.open(path)
+        assert page.status == 200
+        assert page.path == theirs.path
+        assert f"You are looking at Amelia Harper’s {BANNER}" in page
+        assert buttons(page) == ["Close this view"], path
+        assert "we email you" not in page.words
+        assert BANNER not in theirs.words
+        assert page.html.count("<h1") == 1
+
+
+def test_the_banner_speaks_the_language_of_the_customer(app: Flask) -> None:
+    sub = visits.subscribed(people.customer("Jonas Weber", locale="de"))
+    page = looking(app, visits.owner(sub)).open("/portal")
+    assert "Sie sehen das Kundenportal von Jonas Weber als Sam Support" in page
+    assert buttons(page) == ["Diese Ansicht schließen"]
+
+
+def test_every_form_of_the_customers_door_is_refused_and_nothing_is_recorded(app: Flask) -> None:
+    """Whatever page is added later, too: the routes are asked."""
+    sub = visits.subscribed()
+    sam = looking(app, visits.owner(sub))
+    before = visits.records()
+    rules = [r for r in app.url_map.iter_rules() if r.endpoint.startswith("customer.") and "POST" in (r.methods or ())]
+    refused = [rule for rule in rules if rule.endpoint not in ALLOWED]
+    assert len(refused) > 8
+    for rule in refused:
+        page = visits.post(sam, rule.rule.replace("<id>", sub), reason="other", email="x@example.com")
+        assert page.status == 403, rule.rule
+        assert "You are looking as staff, so nothing was changed" in page
+        assert "Act for the customer in the console, or open the link in a private window." in page
+    assert visits.records() == before
+
+
+def test_the_refusal_holds_if_the_console_session_began_later(app: Flask, person: Person) -> None:
+    sub = visits.subscribed()
+    visits.come_in(person, visits.owner(sub))
+    assert BANNER not in person.open("/portal")
+    console.sign_in(person, console.member())
+    assert BANNER in person.open("/portal")
+    assert visits.post(person, f"/portal/subscriptions/{sub}/cancel").status == 403
+    assert not visits.is_scheduled(sub)
+    person.client.delete_cookie(access.staff_cookie_name())
+    assert visits.post(person, f"/portal/subscriptions/{sub}/cancel").status == 303, "it was theirs all the time"
+    assert visits.is_scheduled(sub)
+
+
+def test_a_view_opened_beside_the_console_is_over_with_it(app: Flask, the_clock: Any) -> None:
+    """Else a colleague who signs out would stand there as the customer."""
+    sub = visits.subscribed()
+    sam = looking(app, visits.owner(sub))
+    sam.submit("/console/sign-out")
+    assert sam.open("/portal").path == "/portal/sign-in"
+    assert visits.post(sam, f"/portal/subscriptions/{sub}/cancel").status == 303
+    assert not visits.is_scheduled(sub)
+    console.sign_in(sam, console.member())
+    the_clock.advance(hours=2.1)
+    assert sam.open("/portal").path == "/portal/sign-in"
+
+
+def test_the_view_is_closed_and_the_customers_own_browser_stays(app: Flask, person: Person) -> None:
+    customer = visits.owner(visits.subscribed())
+    visits.come_in(person, customer)
+    sam = looking(app, customer)
+    page = sam.open("/portal")
+    assert page.links["Back to the console"] == f"/console/customers/{customer}"
+    sam.press("Close this view")
+    assert sam.page is not None
+    assert sam.page.path == f"/console/customers/{customer}"
+    assert visits.cookie_of(sam) is None
+    assert sam.open("/portal").path == "/portal/sign-in"
+    assert person.open("/portal").path == "/portal"
+
+
+def test_a_page_about_a_subscription_leads_back_to_it(app: Flask) -> None:
+    sub = visits.subscribed()
+    page = looking(app, visits.owner(sub)).open(f"/portal/subscriptions/{sub}")
+    assert page.links["Back to the console"] == f"/console/subscriptions/{sub}"
+
+
+def test_an_attenuated_link_shows_staff_its_page_and_no_other(app: Flask) -> None:
+    sub, sam = visits.subscribed(), console.colleague(app)
+    page = sam.open(visits.email_link("cancel", sub))
+    assert (page.path, buttons(page)) == (f"/portal/subscriptions/{sub}/cancel", ["Close this view"])
+    assert "When it ends" in page
+    assert sam.open("/portal").path == "/portal/link-expired"
+    assert buttons(sam.page) == ["Close this view"]  # type: ignore[arg-type]
+
+
+def test_a_checkout_is_only_looked_at(app: Flask, person: Person) -> None:
+    sub = visits.subscribed(**visits.CANCELED)
+    visits.come_in(person, visits.owner(sub))
+    answer = visits.post(person, f"/portal/subscriptions/{sub}/subscribe-again")
+    url = answer.headers["Location"]
+    transaction_id = url.rpartition("/")[2].partition("?")[0]
+    stranger = console.colleague(app)
+    page = stranger.open(url)
+    assert "You are looking at this page as Sam Support, staff of AeroEdit." in page
+    assert buttons(page) == []
+    looking_too = looking(app, visits.owner(sub))
+    before = visits.records()
+    for path in ("", "/who", "/card-on-file", "/confirm"):
+        assert visits.post(stranger, f"/portal/checkout/{transaction_id}{path}", number="4").status == 403
+    assert buttons(looking_too.open(url)) == ["Close this view"]
+    assert "Your card" not in looking_too.page.words  # type: ignore[union-attr]
+    assert visits.records() == before
+
+
+def test_invoices_open(app: Flask) -> None:
+    sub = visits.subscribed()
+    sam = looking(app, visits.owner(sub))
+    assert sam.open(f"/portal/payments/txn_{visits.UNKNOWN}/invoice.pdf").status == 404
+    assert BANNER in sam.page  # type: ignore[operator]
+
+
+def test_an_old_link_mails_nothing_for_staff(app: Flask, the_clock: Any) -> None:
+    sub = visits.subscribed()
+    url = visits.email_link("cancel", sub)
+    the_clock.advance(days=8)
+    sam = console.colleague(app)
+    page = sam.open(url)
+    assert (page.status, buttons(page)) == (410, [])
+    token = url.partition("?token=")[2]
+    assert visits.post(sam, "/portal/link-expired", token=token).status == 403
+    assert visits.mails() == []
+
+
+def test_a_customers_sign_in_link_makes_no_customer_of_staff(app: Flask) -> None:
+    customer = people.customer("Amelia Harper", email="amelia@example.com")
+    sub = visits.subscribed(customer)
+    with transaction():
+        sign_in.request("amelia@example.com", next_path="/portal", locale="en", client="")
+    request = visits.mails("sign_in")[0].facts["request"]
+    url = links.sign_in_url(request, expires_at=visits.minutes(10), issued_at=visits.minutes(0))
+    sam = console.colleague(app)
+    sam.open(url)
+    sam.press("Sign in")
+    assert BANNER in sam.page  # type: ignore[operator]
+    assert visits.post(sam, f"/portal/subscriptions/{sub}/cancel").status == 403
+
+
+def test_names_of_all_kinds_are_shown_as_text(app: Flask) -> None:
+    customer = people.customer("<b>Bold</b>", email="bold@example.com")
+    sam = console.colleague(app, name="<script>x</script>", email="sam@aeroedit.example")
+    page = visits.come_in(sam, customer).open("/portal")
+    assert "<script>x" not in page.html
+    assert "<b>Bold" not in page.html
+    assert "<b>Bold</b>’s portal as <script>x</script>, staff of" in page
+
+
+def test_customers_pay_nothing_for_it(app: Flask, person: Person) -> None:
+    """Not one statement more, on any page and any form."""
+    sub = visits.subscribed()
+    visits.come_in(person, visits.owner(sub))
+    paths = "/portal", "/portal/payments", f"/portal/subscriptions/{sub}", f"/portal/subscriptions/{sub}/cancel"
+    with statements() as seen:
+        for path in paths:
+            person.open(path)
+        assert person.press("Cancel at the end of the period").status == 200
+    assert seen
+    assert [each for each in seen if "staff_sessions" in each or "FROM staff" in each] == []
+    person.client.set_cookie(access.staff_cookie_name(), "made-up")
+    with statements() as seen:
+        person.open("/portal")
+    assert len([each for each in seen if "staff_sessions" in each]) == 1, "the search would find one"
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Every statement of the block, on whichever connection."""
+    seen: list[str] = []
+
+    def note(*said: Any) -> None:
+        seen.append(said[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_a_made_up_console_cookie_changes_nothing(app: Flask, person: Person) -> None:
+    sub = visits.subscribed()
+    person.client.set_cookie(access.staff_cookie_name(), "made-up")
+    visits.come_in(person, visits.owner(sub))
+    person.open(f"/portal/subscriptions/{sub}/cancel")
+    assert person.press("Cancel at the end of the period").status == 200
+    assert visits.is_scheduled(sub)
+
+
+def test_the_console_stays_the_colleagues_own_while_they_look(app: Flask) -> None:
+    sub = visits.subscribed()
+    sam = looking(app, visits.owner(sub))
+    assert "Sam Support" in sam.open(f"/console/subscriptions/{sub}/link")
+    assert config.current().brand_name in sam.page  # type: ignore[operator]
+    assert "Amelia" not in sam.page.html.partition("<main")[0]  # type: ignore[union-attr]
