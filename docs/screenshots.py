@@ -171,12 +171,12 @@ def of_the_console(app: App, camera: Camera) -> None:
     act(camera.browser, sam, f"{hers}/keep", *stop)  # what she had asked for herself
 
     day = end_of_next_month()
-    camera.take("console-cancel", lambda page: choose(page, hers, day), known=ada)
+    camera.take("console-cancel", lambda page: choose(page, hers, day), known=sam)
     for scheme in SCHEMES:
-        camera.take("console-review", lambda page: review(page, hers, day), scheme=scheme, known=ada)
-    camera.take("console-review", lambda page: review(page, hers, day), width="phone", whole=False, known=ada)
-    confirm(camera.browser, ada, hers, day)
-    camera.take("console-pending", to("/subscriptions?state=pending"), known=sam)
+        camera.take("console-review", lambda page: review(page, hers, day), scheme=scheme, known=sam)
+    camera.take("console-review", lambda page: review(page, hers, day), width="phone", whole=False, known=sam)
+    confirm(camera.browser, sam, hers, day)
+    camera.take("console-pending", lambda page: pending(page, console), known=sam)
     for scheme in SCHEMES:
         camera.take("console-subscription", to(f"/subscriptions/{HERS}"), scheme=scheme, whole=False, known=sam)
     camera.take("console-subscription", to(f"/subscriptions/{HERS}"), width="phone", whole=False, known=sam)
@@ -252,6 +252,13 @@ def customers_view(page: Any, address: str) -> None:
     page.get_by_role("button", name="Show me the link to copy").click()
     page.get_by_role("link", name="look at it").click()
     page.get_by_text("Nothing can be changed from here").first.wait_for()
+
+
+def pending(page: Any, console: str) -> None:
+    """The list as filtered, with the filter open."""
+    page.goto(f"{console}/subscriptions?state=pending")
+    if not page.get_by_role("button", name="Show results").is_visible():
+        page.get_by_text("Filter and sort").click()
 
 
 def history(page: Any, hers: str) -> None:

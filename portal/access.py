@@ -22,7 +22,7 @@ from portal.domain.browser_sessions import CONSOLE, PORTAL, READ
 from portal.domain.customers import Customer
 from portal.domain.staff import ADMIN, StaffMember
 from portal.domain.transactions import Transaction
-from portal.errors import KeyRefused, RoleRefused, ScopeRefused
+from portal.errors import KeyRefused, OnlyLooking, RoleRefused, ScopeRefused
 
 _LOOKING = (READ, PORTAL)
 
@@ -162,8 +162,16 @@ def colleague_beside() -> Colleague | None:
 
 
 def way_in(way: str) -> str:
-    """The way by which this browser comes in: who is signed in to the console beside it comes to look."""
-    return CONSOLE if colleague_beside() else way
+    """The way by which this browser comes in: who is signed in to the console beside it comes to look.
+
+    Raises OnlyLooking for who was, until that ended by itself: they would stand there as the customer unawares.
+    """
+    if colleague_beside():
+        return CONSOLE
+    cookie = request.cookies.get(staff_cookie_name())
+    if cookie and staff_sessions.is_known(cookie):
+        raise OnlyLooking("Your sign-in to the console has ended. Nothing was changed. Sign in there again.")
+    return way
 
 
 def customer_required(act: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

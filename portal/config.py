@@ -260,8 +260,8 @@ def _unfit(settings: Config) -> Iterator[ConfigError]:
     if not settings.languages:
         yield _wrong("languages", "needs at least one language")
     for origin in settings.return_origins:
-        if not re.fullmatch(r"https?://[^/?#@\s\\]+", origin):
-            yield _wrong("return_origins", "takes origins such as https://app.example.com, without a path")
+        if not re.fullmatch(r"https?://[^/?#@*\s\\]+", origin):
+            yield _wrong("return_origins", "takes origins such as https://app.example.com, without a path or *")
             break
     if settings.brand_url and not re.fullmatch(r"https?://[^/?#@\s\\]+([/?#]\S*)?", settings.brand_url):
         yield _wrong("brand_url", "takes an address such as https://www.example.com")

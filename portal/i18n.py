@@ -1,6 +1,7 @@
 """Words, dates and money in the reader's language. Catalogs are `portal/locale/<language>.po`, compiled at start."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,7 @@ from jinja2 import Environment
 from portal import config, money
 
 _DIRECTORY = config.ROOT / "portal" / "locale"
+_LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _language: ContextVar[str] = ContextVar("language", default="en")
 _zone: ContextVar[str | None] = ContextVar("zone", default=None)
 
@@ -157,4 +159,4 @@ def is_locale(text: str) -> bool:
         Locale.parse(text.replace("-", "_"))
     except (UnknownLocaleError, ValueError):
         return False
-    return True
+    return _LOCALE.fullmatch(text) is not None

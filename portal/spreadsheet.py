@@ -2,12 +2,15 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
 """What makes a spreadsheet compute a cell instead of showing it, or hides such a beginning."""
+_PARTED = re.compile(r"([;\t\r\n][ \"]*)(?=[=+\-@|%＝＋－＠])")
+"""Where a cell ends for a spreadsheet that parts cells by semicolons, as in most of Europe, and one would begin."""
 
 
 def lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
@@ -25,11 +28,11 @@ def cell(value: Any) -> str:
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, int | float):
         return str(value)
-    text = str(value).replace("\x00", "")
+    text = _PARTED.sub(r"\1'", str(value).replace("\x00", ""))
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 def _line(cells: Sequence[str]) -> str:
     written = io.StringIO()
-    csv.writer(written, lineterminator="\r\n").writerow(cells)
+    csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
     return written.getvalue()

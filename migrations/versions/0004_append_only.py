@@ -19,6 +19,12 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 _REFUSAL = "the audit record can only grow"
+_REFUSED_ON_SQLITE = {
+    "UPDATE": "",
+    "DELETE": "",
+    "INSERT": "WHEN EXISTS (SELECT 1 FROM audit_entries WHERE id = NEW.id OR rowid = NEW.rowid) ",
+}
+"""INSERT OR REPLACE takes the row that is in its way without asking the triggers of UPDATE and DELETE."""
 _BATCH = 5000
 _INDEXES = {"ix_subscriptions_state": f"({STATE}), id", "ix_subscriptions_state_ends": f"({STATE}), ({ENDS}), id"}
 _LAST = "(SELECT actor_kind FROM events WHERE subscription_id = subscriptions.id AND transition = '{}' ORDER BY id DESC LIMIT 1)"
@@ -64,9 +70,9 @@ def _keep_audit() -> None:
             "FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()"
         )
         return
-    for act in ("UPDATE", "DELETE"):
+    for act, when in _REFUSED_ON_SQLITE.items():
         op.execute(
-            f"CREATE TRIGGER audit_entries_no_{act.lower()} BEFORE {act} ON audit_entries "
+            f"CREATE TRIGGER audit_entries_no_{act.lower()} BEFORE {act} ON audit_entries {when}"
             f"BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END"
         )
 
@@ -78,5 +84,5 @@ def downgrade() -> None:
         op.execute("DROP TRIGGER audit_entries_kept ON audit_entries")
         op.execute("DROP FUNCTION refuse_audit_change()")
         return
-    for act in ("update", "delete"):
-        op.execute(f"DROP TRIGGER audit_entries_no_{act}")
+    for act in _REFUSED_ON_SQLITE:
+        op.execute(f"DROP TRIGGER audit_entries_no_{act.lower()}")

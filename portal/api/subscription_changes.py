@@ -118,8 +118,7 @@ def update_subscription(id: str, body: Update) -> entities.ManagedSubscription:
         subscription = subscriptions.get(id)
         removed = "scheduled_change" in body.model_fields_set and _remove_scheduled_change(subscription)
         plan = _plan_update(subscription, body)
-        if removed and plan.bills_now:
-            raise InvalidField("scheduled_change", "can't be removed in one request with an immediate charge")
+        _refuse_both(removed, plan)
         attempt = _make(subscription, plan)
     return _paid(id, attempt)
 
@@ -141,9 +140,14 @@ def preview_subscription_update(id: str, body: Update) -> dict[str, Any]:
     """
     _refuse_unless_null(body.scheduled_change)
     subscription = snapshots.find(id)
-    if "scheduled_change" in body.model_fields_set and subscription.scheduled_action:
+    removed = "scheduled_change" in body.model_fields_set and subscription.scheduled_action is not None
+    if removed:
+        subscription.refuse_if_canceled()
+        cancellation.refuse_withdrawal(subscription, by=app_actor())
         subscription.unschedule()
-    return _previewed(subscription, _plan_update(subscription, body))
+    plan = _plan_update(subscription, body)
+    _refuse_both(removed, plan)
+    return _previewed(subscription, plan)
 
 
 @operation(
@@ -249,6 +253,11 @@ def _refuse_unless_null(scheduled_change: Any) -> None:
         raise _ScheduledChangeInvalid(
             "scheduled_change can only be set to null, which removes it. Nothing was changed."
         )
+
+
+def _refuse_both(removed: bool, plan: Plan) -> None:
+    if removed and plan.bills_now:
+        raise InvalidField("scheduled_change", "can't be removed in one request with an immediate charge")
 
 
 def _remove_scheduled_change(subscription: subscriptions.Subscription) -> bool:

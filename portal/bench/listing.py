@@ -25,6 +25,8 @@ class Listed:
     name: str
     p50: float
     p99: float
+    rows: float
+    """That a page shows: most of its time is theirs."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Listing:
     rows_per_second: float
     first_byte: float
     """Milliseconds until the table begins to come."""
+
+    @property
+    def per_row(self) -> float:
+        """Milliseconds that a row adds to a page."""
+        full, empty = self.pages[0], min(self.pages, key=lambda each: each.rows)
+        return max(full.p50 - empty.p50, 0) / max(full.rows - empty.rows, 1)
 
 
 def measure(server: Server, size: int, requests: int = REQUESTS) -> Listing:
@@ -86,14 +94,15 @@ def _cookie() -> dict[str, str]:
 def _timed(
     connection: http.client.HTTPConnection, cookie: dict[str, str], name: str, queries: list[str], requests: int
 ) -> Listed:
-    times = []
+    times, rows = [], 0
     for number in range(-5, requests):
         began = time.perf_counter()
-        _page(connection, cookie, queries[number % len(queries)])
+        page = _page(connection, cookie, queries[number % len(queries)])
         if number >= 0:
             times.append(1000 * (time.perf_counter() - began))
+            rows += page.count('role="rowheader"')
     times.sort()
-    return Listed(name, times[len(times) // 2], times[int(0.99 * (len(times) - 1))])
+    return Listed(name, times[len(times) // 2], times[int(0.99 * (len(times) - 1))], rows / requests)
 
 
 def _page(connection: http.client.HTTPConnection, cookie: dict[str, str], query: str) -> str:

@@ -135,12 +135,7 @@ def withdraw(subscription: Subscription, *, by: Actor, tell: bool = True) -> boo
     subscription.refuse_if_canceled()
     if not subscription.is_ending:
         return False
-    payment_plans.refuse_completed(subscription)
-    if by.kind == "customer" and subscription.scheduled_by != "customer":
-        raise ScheduledByOthers("The seller scheduled this end; only they can take it back.")
-    if subscription.ends_at is not None and by.received_at >= subscription.ends_at:
-        raise TooLateToKeep("The subscription has reached its end. It can't be kept any more.")
-    subscription.refuse_apps(by)
+    refuse_withdrawal(subscription, by=by)
     told = [history.scheduled(subscription, verb="removed")]
     subscription.unschedule()
     subscription.cancellation = None
@@ -151,6 +146,16 @@ def withdraw(subscription: Subscription, *, by: Actor, tell: bool = True) -> boo
         facts = {"received_at": by.received_at, **ending.next_payment(subscription)}
         mails.tell("cancellation_withdrawn", subscription, **facts)
     return True
+
+
+def refuse_withdrawal(subscription: Any, *, by: Actor) -> None:
+    """Raises what `withdraw` raises of an end, or another change, that is scheduled."""
+    payment_plans.refuse_completed(subscription)
+    if by.kind == "customer" and subscription.scheduled_by != "customer":
+        raise ScheduledByOthers("The seller scheduled this end; only they can take it back.")
+    if subscription.ends_at is not None and by.received_at >= subscription.ends_at:
+        raise TooLateToKeep("The subscription has reached its end. It can't be kept any more.")
+    subscription.refuse_apps(by)
 
 
 def refuse_instant(subscription: Subscription, at: datetime, by: Actor) -> None:
@@ -249,11 +254,12 @@ def _schedule(
 
 def _moves(subscription: Subscription, by: Actor) -> bool:
     """Whether asking for the paid end moves the end that stands: for staff to there, for the customer to earlier."""
-    if subscription.ends_at == subscription.paid_until or subscription.paid_until is None:
-        return False
-    if by.kind == "staff":
+    runs_out = subscription.paid_until is not None and subscription.ends_at != subscription.paid_until
+    if by.kind == "staff" and (runs_out or subscription.has_run_out(by.received_at)):
         _refuse_ended(subscription, by)
         return True
+    if not runs_out:
+        return False
     return subscription.bills_until_end and not _has_ended(subscription, by)
 
 

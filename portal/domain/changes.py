@@ -15,7 +15,8 @@ Row = TypeVar("Row", bound=Base)
 
 def find(mapped: type[Row], noun: str, id: str, **owner: str) -> Row:
     """One row, locked inside a transaction. Raises NotFound, alike for an unknown id and for another owner's."""
-    row = session().get(mapped, id, with_for_update=db.in_transaction() or None)
+    locks = db.in_transaction()
+    row = session().get(mapped, id, with_for_update=locks or None, populate_existing=locks)
     if row is None or any(getattr(row, name) != value for name, value in owner.items()):
         raise NotFound(noun, id)
     return row

@@ -3,31 +3,31 @@
 How a page is found:
 
     few      by a filter that fits FEW rows at most: all of them are read, tried and sorted
-    a walk   else an index that has the wanted order is walked, from where the page before ended, in growing steps; what
-             it meets is tried against the other filters. Of several such indexes the one is taken that gets farthest
+    a walk   else an index that has the wanted order is walked, from where the page before ended, in steps; what it
+             meets is tried against the other filters. Of several such indexes the one is taken that gets farthest
              with its first FEW entries, because it leaves out most
-    cut      after MOST entries a page stops, however few it has found, and says where
+    cut      after some MOST entries a page stops, however few it has found, and says where
 
 A cursor is the place of a row in the order, so that rows which come and go shift no page.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, true, union_all
 
 from portal import ids
 from portal.db import connection, table
 from portal.domain import snapshots
 from portal.domain.customers import Customer
-from portal.domain.listing_filters import FEW, ROW, Filters, as_is, conditions, one_of, ways
+from portal.domain.listing_filters import FEW, NEWEST, OLDEST, ROW, Filters, as_is, conditions, number, one_of
 from portal.domain.listing_orders import Key, Walk, beyond, descends, in_order, place, walks
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import Transaction
 
-SIZE, MOST = 50, 10_000
-_FIRST_STEP = 4
+SIZE, MOST = 50, 5_000
+_FIRST_STEP = 16
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,22 @@ def every(filters: Filters, batch: int = 500) -> Iterator[Sequence[Any]]:
         yield found.rows
 
 
-def count(filters: Filters) -> int | None:
-    """How many there are: exactly up to FEW, one more than that for more; None if it can't be told at once."""
-    if not filters.can_fit:
-        return 0
+def count(filters: Filters, first: Page) -> int | None:
+    """How many there are, told by the first page or by an index: exactly up to FEW, one more than that for more.
+
+    None if it can't be told at once.
+    """
+    if first.following is None:
+        return len(first.rows)
     tried = conditions(filters)
-    if not tried:
-        return len(_ids(select(ROW.id).limit(FEW + 1)))
-    name, few = _shortest(filters)
+    plain = filters if filters.order in (NEWEST, OLDEST) else replace(filters, sort=NEWEST)
+    walk = next((each for each in walks(plain) if tried.keys() <= each.covers), None)
+    if walk is not None:
+        return _number_of(walk.entries(None, False, FEW + 1))
+    name, few = filters.shortest
     if name is not None:
-        return _number_of(select(ROW.id).where(*_among(name, few, tried)).limit(FEW + 1))
-    return FEW + 1 if len(tried) == 1 and not tried.keys() & {"search", "product"} else None  # these count other rows
+        return _number_of(select(ROW.id).where(*_among(name, few, tried)).limit(number(FEW + 1)))
+    return None
 
 
 def named(text: str) -> tuple[str, str] | None:
@@ -111,7 +116,7 @@ def _look(filters: Filters, after: Key | None, back: bool, want: int) -> tuple[l
     walk = next((each for each in possible if tried.keys() <= each.covers), None)
     if walk is not None:
         return _keys(walk.entries(after, back, want)), None
-    name, few = _shortest(filters)
+    name, few = filters.shortest
     if name is not None:
         return _sorted(filters, _among(name, few, tried), after, back, want), None
     return _walked(_farthest(possible, after, back), tried, after, back, want)
@@ -120,28 +125,32 @@ def _look(filters: Filters, after: Key | None, back: bool, want: int) -> tuple[l
 def _walked(
     walk: Walk, tried: dict[str, ColumnElement[bool]], after: Key | None, back: bool, want: int
 ) -> tuple[list[Key], Key | None]:
-    """What fits of the next entries, in growing steps."""
-    rest = [each for name, each in tried.items() if name not in walk.covers]
+    """What fits of the next entries, in steps as long as what was found lets expect."""
+    rest = as_is([each for name, each in tried.items() if name not in walk.covers])
     found: list[Key] = []
     step, looked = _FIRST_STEP * want, 0
-    while looked < MOST and len(found) < want:
-        met = _keys(walk.entries(after, back, step))
-        fitting = set(_ids(select(ROW.id).where(one_of(ROW.id, [key[-1] for key in met]), as_is(rest))))
-        found += [key for key in met if key[-1] in fitting]
-        if len(met) < step:
-            return found[:want], None
-        looked, after, step = looked + step, met[-1], min(2 * step, max(MOST - looked - step, 1))
-    return found[:want], after if len(found) < want else None
+    while looked < MOST:
+        fitting, after = _step(walk, rest, after, back, step, want - len(found))
+        found += fitting
+        if len(found) == want or after is None:
+            return found, None
+        looked += step
+        expected = looked * (want - len(found)) // (len(found) or 1)
+        step = 1 << min(expected, looked, max(MOST - looked, 0)).bit_length()  # few lengths: statements are kept
+    return found, after
 
 
-def _shortest(filters: Filters) -> tuple[str | None, list[str]]:
-    """The filter that fits fewest rows, if these are FEW, and the ids it leads to."""
-    best: tuple[int, str | None, list[str]] = (FEW + 1, None, [])
-    for name, wanted in ways(filters).items():
-        found = _ids(wanted)
-        if len(found) < best[0]:
-            best = (len(found), name, found)
-    return best[1:]
+def _step(
+    walk: Walk, rest: ColumnElement[bool], after: Key | None, back: bool, step: int, want: int
+) -> tuple[list[Key], Key | None]:
+    """What fits of so many entries, up to `want`; and the last of them, unless there are fewer."""
+    met, down = walk.entries(after, back, step).cte("met"), walk.descends != back
+    fits = select(true()).where(ROW.id == list(met.c)[-1], rest).scalar_subquery()
+    fitting = in_order(select(met).where(fits), down).limit(want).subquery()
+    last = in_order(select(met), down).offset(number(step - 1)).limit(number(1)).subquery()
+    both = union_all(select(number(0).label("is_last"), fitting), select(number(1), last)).subquery()
+    keys = _keys(in_order(select(both), down))
+    return [key[1:] for key in keys if not key[0]], next((key[1:] for key in keys if key[0]), None)
 
 
 def _farthest(among: Sequence[Walk], after: Key | None, back: bool) -> Walk:
@@ -157,14 +166,14 @@ def _farthest(among: Sequence[Walk], after: Key | None, back: bool) -> Walk:
 def _reached(walk: Walk, after: Key | None, back: bool) -> Key | None:
     """The entry at which FEW steps end; None if there are fewer."""
     entries = walk.entries(after, back, FEW).subquery()
-    found = _keys(in_order(select(entries), walk.descends != back).offset(FEW - 1).limit(1))
+    found = _keys(in_order(select(entries), walk.descends != back).offset(number(FEW - 1)).limit(number(1)))
     return found[0] if found else None
 
 
 def _among(name: str, few: list[str], tried: dict[str, ColumnElement[bool]]) -> list[ColumnElement[bool]]:
-    """The rows that a filter leads to, tried against the others."""
+    """The rows that a filter led to, tried against all: they may have changed since."""
     column = ROW.customer_id if name == "search" else ROW.id
-    return [one_of(column, few), as_is([each for other, each in tried.items() if other != name])]
+    return [one_of(column, few), as_is(list(tried.values()))]
 
 
 def _sorted(
@@ -175,15 +184,11 @@ def _sorted(
     wanted = select(rows)
     if after is not None:
         wanted = wanted.where(beyond(list(rows.c), after, down))
-    return _keys(in_order(wanted, down).limit(want))
+    return _keys(in_order(wanted, down).limit(number(want)))
 
 
 def _keys(wanted: Select[Any]) -> list[Key]:
     return [tuple(row) for row in connection().execute(wanted)]
-
-
-def _ids(wanted: Select[str]) -> list[str]:
-    return list(connection().scalars(wanted))
 
 
 def _number_of(wanted: Select[Any]) -> int:

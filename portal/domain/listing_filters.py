@@ -8,6 +8,7 @@ from functools import cached_property
 import orjson
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     String,
     and_,
@@ -35,7 +36,7 @@ STATES = ("active", PENDING, "past_due", "trialing", "paused", "canceled")
 ENDING = (PENDING, "canceled")
 WHO = ("customer", "staff", "key", "system")
 NEWEST, OLDEST, BY_END, BY_NAME = SORTS = ("newest", "oldest", "ends", "name")
-FEW = 1_000
+FEW = 500
 """Up to so many rows are all read; of more, an index is walked in the wanted order."""
 MOST_PRICES = 20
 """Of a product with more prices no index is walked: each would be a range of its own."""
@@ -43,6 +44,21 @@ MOST_PRICES = 20
 ROW, ITEM, TERM = table(Subscription).c, table(SubscriptionItem).c, table(SearchTerm).c
 state: ColumnElement[str] = literal_column(STATE)
 ends: ColumnElement[datetime] = literal_column(ENDS, Instant())
+
+
+def word(known: str | None) -> ColumnElement[str]:
+    """One of our own words, written into the statement.
+
+    PostgreSQL plans a repeated statement once for all values; among states it would then take a rare one for common.
+    """
+    if known not in (*STATES, *WHO):
+        raise ValueError("no word of ours")
+    return literal_column(f"'{known}'", String())
+
+
+def number(most: int) -> ColumnElement[int]:
+    """How many rows, written into the statement for the same reason."""
+    return literal_column(str(int(most)), Integer())
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,20 @@ class Filters:
     def can_fit(self) -> bool:
         return bool(self.wanted) and (self.product_id is None or bool(self.prices))
 
+    @cached_property
+    def shortest(self) -> tuple[str | None, list[str]]:
+        """The filter that fits fewest rows, if these are FEW, and the ids it leads to."""
+        possible = ways(self)
+        if len(possible) > 1:
+            sizes = [select(func.count()).select_from(each.subquery()).scalar_subquery() for each in possible.values()]
+            size, name = min(zip(connection().execute(select(*sizes)).one(), possible, strict=True))
+            possible = {name: possible[name]} if size <= FEW else {}
+        for name, wanted in possible.items():
+            found = list(connection().scalars(wanted))
+            if len(found) <= FEW:
+                return name, found
+        return None, []
+
     @property
     def order(self) -> str:
         """By name only what is searched by name."""
@@ -97,13 +127,13 @@ def conditions(filters: Filters) -> dict[str, ColumnElement[bool]]:
     """Each filter in force, as it is tried on a row that was found by another."""
     found: dict[str, ColumnElement[bool]] = {}
     if len(filters.wanted) < len(STATES):
-        found["state"] = state.in_(filters.wanted)
+        found["state"] = state.in_([word(each) for each in filters.wanted])
     if filters.product_id is not None:
         found["product"] = exists().where(ITEM.subscription_id == ROW.id, ITEM.price_id.in_(filters.prices))
     if filters.has_ends:
         found["ends"] = within(filters)
     if filters.canceled_by is not None:
-        found["by"] = ROW.canceled_by == filters.canceled_by
+        found["by"] = ROW.canceled_by == word(filters.canceled_by)
     if filters.search:
         found["search"] = exists().where(TERM.customer_id == ROW.customer_id, search.begins_with(filters.search))
     return found
@@ -119,11 +149,11 @@ def ways(filters: Filters) -> dict[str, Select[str]]:
     """By each filter the ids of what fits it, up to one more than FEW: of subscriptions, by `search` of customers."""
     found: dict[str, Select[str]] = {}
     for name in conditions(filters):
-        parts = [part.limit(FEW + 1) for part in _parts(name, filters)]
+        parts = [part.limit(number(FEW + 1)) for part in _parts(name, filters)]
         if not parts:
             continue
         merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
-        found[name] = parts[0] if len(parts) == 1 else select(merged).limit(FEW + 1)
+        found[name] = parts[0] if len(parts) == 1 else select(merged).limit(number(FEW + 1))
     return found
 
 
@@ -143,14 +173,14 @@ def _parts(name: str, filters: Filters) -> list[Select[str]]:
     """Ranges of an index. Each has its order, so that no database reads the table because most of it fits."""
     match name:
         case "state":
-            return [select(ROW.id).where(state == each).order_by(ROW.id) for each in filters.wanted]
+            return [select(ROW.id).where(state == word(each)).order_by(ROW.id) for each in filters.wanted]
         case "product":
             bought = select(ITEM.subscription_id).order_by(ITEM.subscription_id)
             return [bought.where(ITEM.price_id == price) for price in filters.prices if filters.has_few_prices]
         case "ends":
             fitting = select(ROW.id).where(within(filters)).order_by(ends, ROW.id)
-            return [fitting.where(state == each) for each in filters.wanted]
+            return [fitting.where(state == word(each)) for each in filters.wanted]
         case "by":
-            return [select(ROW.id).where(ROW.canceled_by == filters.canceled_by).order_by(ROW.id)]
+            return [select(ROW.id).where(ROW.canceled_by == word(filters.canceled_by)).order_by(ROW.id)]
         case _:
             return [select(TERM.customer_id).where(search.begins_with(filters.search)).order_by(TERM.text)]

@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, case, func, literal, or_, select, union, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    union,
+    union_all,
+)
 
 from portal.db import Instant
 from portal.domain import search
@@ -17,9 +30,12 @@ from portal.domain.listing_filters import (
     ROW,
     TERM,
     Filters,
+    as_is,
     ends,
+    number,
     state,
     within,
+    word,
 )
 
 Key = tuple[Any, ...]
@@ -37,18 +53,18 @@ class Walk:
     """
 
     covers: frozenset[str]
-    parts: Callable[[Key | None, bool], Iterator[Select[Any]]]
+    parts: Callable[[Key | None, bool, int], Iterator[Select[Any]]]
     descends: bool = False
     repeats: bool = False
 
     def entries(self, after: Key | None, back: bool, limit: int) -> Select[Any]:
         """The keys of the next entries."""
         down = self.descends != back
-        parts = [in_order(part, down).limit(limit) for part in self.parts(after, down)]
+        parts = [in_order(part, down).limit(number(limit)) for part in self.parts(after, down, limit)]
         if len(parts) == 1:
             return parts[0]
         merged = (union if self.repeats else union_all)(*(select(part.subquery()) for part in parts)).subquery()
-        return in_order(select(merged), down).limit(limit)
+        return in_order(select(merged), down).limit(number(limit))
 
 
 def in_order(wanted: Select[Any], down: bool) -> Select[Any]:
@@ -91,15 +107,16 @@ def kinds(filters: Filters) -> tuple[type, ...]:
 def walks(filters: Filters) -> list[Walk]:
     """The indexes that have the wanted order, and leave out what some of the filters leave out."""
     if filters.order == BY_END:
-        return [Walk(frozenset(("state", "ends")), lambda after, down: _by_end(filters, after, down))]
+        return [Walk(frozenset(("state", "ends")), lambda after, down, _: _by_end(filters, after, down))]
     if filters.order == BY_NAME:
-        return [Walk(frozenset(("search",)), lambda after, down: _by_name(filters, after, down))]
+        return [Walk(frozenset(("search",)), lambda *asked: _by_name(filters, *asked))]
     found = []
     if filters.states or filters.canceled_by:
-        wanted = [select(ROW.id.label("k0")).where(state == each) for each in filters.wanted]
+        wanted = [select(ROW.id.label("k0")).where(state == word(each)) for each in filters.wanted]
         found.append(_by_id("state", wanted, filters))
     if filters.canceled_by:
-        found.append(_by_id("by", [select(ROW.id.label("k0")).where(ROW.canceled_by == filters.canceled_by)], filters))
+        theirs = select(ROW.id.label("k0")).where(ROW.canceled_by == word(filters.canceled_by))
+        found.append(_by_id("by", [theirs], filters))
     if filters.product_id and filters.has_few_prices:
         sold = [select(ITEM.subscription_id.label("k0")).distinct().where(ITEM.price_id == p) for p in filters.prices]
         found.append(_by_id("product", sold, filters))
@@ -107,7 +124,7 @@ def walks(filters: Filters) -> list[Walk]:
 
 
 def _by_id(covers: str, wanted: Sequence[Select[Any]], filters: Filters) -> Walk:
-    def parts(after: Key | None, down: bool) -> Iterator[Select[Any]]:
+    def parts(after: Key | None, down: bool, _limit: int) -> Iterator[Select[Any]]:
         for each in wanted:
             column = next(iter(each.selected_columns)).element
             yield each if after is None else each.where(beyond([column], after, down))
@@ -125,24 +142,28 @@ def _by_end(filters: Filters, after: Key | None, down: bool) -> Iterator[Select[
             columns = [ends, ROW.id] if dated else [ROW.id]
             shown = ends if dated else literal(_NEVER, Instant())
             wanted = select(literal(rank).label("k0"), shown.label("k1"), ROW.id.label("k2"))
-            wanted = wanted.where(state == each, within(filters) if dated else ends.is_(None))
+            wanted = wanted.where(state == word(each), within(filters) if dated else ends.is_(None))
             if after is not None and rank == after[0]:
                 wanted = wanted.where(beyond(columns, after[-len(columns) :], down))
             yield wanted
 
 
-def _by_name(filters: Filters, after: Key | None, down: bool) -> Iterator[Select[Any]]:
-    """By the first of a customer's terms that fit."""
-    earlier = TERM.customer_id.table.alias("earlier").c
-    first = ~(
-        select(earlier.text)
-        .where(earlier.customer_id == TERM.customer_id, search.begins_with(filters.search, earlier.text))
-        .where(earlier.text < TERM.text)
-        .exists()
-    )
-    wanted = select(TERM.text.label("k0"), TERM.customer_id.label("k1"), ROW.id.label("k2"))
-    wanted = wanted.join_from(TERM.text.table, ROW.id.table, ROW.customer_id == TERM.customer_id)
-    wanted = wanted.where(search.begins_with(filters.search), first)
+def _by_name(filters: Filters, after: Key | None, down: bool, limit: int) -> Iterator[Select[Any]]:
+    """By the first of a customer's terms that fit.
+
+    So many terms are read first, each of a customer who has subscriptions, whatever PostgreSQL expects to find: it is
+    often wrong by a thousand about how many terms begin with something.
+    """
+    earlier, owned = TERM.customer_id.table.alias("earlier").c, ROW.customer_id.table.alias("owned").c
+    fitting = search.begins_with(filters.search, earlier.text)
+    first = ~exists().where(earlier.customer_id == TERM.customer_id, fitting, earlier.text < TERM.text)
+    owns = exists().where(owned.customer_id == TERM.customer_id)
+    columns = [TERM.text.label("k0"), TERM.customer_id.label("k1")]
+    terms = select(*columns).where(search.begins_with(filters.search), as_is([first, owns]))
     if after is not None:
-        wanted = wanted.where(beyond([TERM.text, TERM.customer_id, ROW.id], after, down))
-    yield wanted
+        here = and_(TERM.text == after[0], TERM.customer_id == after[1])
+        edge = TERM.text <= after[0] if down else TERM.text >= after[0]
+        terms = terms.where(edge, or_(here, beyond([TERM.text, TERM.customer_id], after, down)))
+    found = in_order(terms, down).limit(number(limit + 1)).subquery("terms").c
+    wanted = select(found.k0, found.k1, ROW.id.label("k2")).join(ROW.id.table, ROW.customer_id == found.k1)
+    yield wanted if after is None else wanted.where(beyond([found.k0, found.k1, ROW.id], after, down))

@@ -32,7 +32,9 @@ _NOTES = (
     "http://www.w3.org/XML/1998/namespace",
 )
 """What drawing programs note in their files; no browser acts on it."""
-_OUTSIDE = re.compile(r"@import|url\(\s*['\"]?\s*(?!\s*['\"]?#)|expression\(|javascript:|data:|\\", re.I)
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.S)
+"""One that nothing closes lasts to the end, as it does in a browser; else each would be looked for anew."""
+_OUTSIDE = re.compile(r"@import|url\(\s*['\"]?\s*(?!\s*['\"]?#)|image-set\(|expression\(|javascript:|data:|\\", re.I)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class _Drawing:
             self._refuse("a reference to something outside")
         if name == "http://www.w3.org/XML/1998/namespace base":
             self._refuse("a base address")
-        if not namespace.startswith(_NOTES) and _OUTSIDE.search(_plain(value)):
+        if not namespace.startswith(_NOTES) and _leads_outside(value):
             self._refuse("a reference to something outside")
 
     def _text(self, text: str) -> None:
@@ -133,8 +135,10 @@ class _Drawing:
 
     def _end(self, _name: str) -> None:
         """A style is judged as a whole: comments may part its words, and the browser joins them again."""
-        if self._open.pop() == "style" and (_OUTSIDE.search(_plain(self._style)) or "<" in self._style):
-            self._refuse("a style that refers to something outside")
+        if self._open.pop() == "style" and "style" not in self._open:
+            if _leads_outside(self._style) or "<" in self._style:
+                self._refuse("a style that refers to something outside")
+            self._style = ""
 
     def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
         if (encoding or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
@@ -144,6 +148,6 @@ class _Drawing:
         raise LogoRefused(f"The drawing has {what} in it. Only plain drawings are taken.")
 
 
-def _plain(value: str) -> str:
-    """Without comments and control characters, by which words could be hidden."""
-    return re.sub(r"/\*.*?\*/|[\x00-\x20\x7f]+", "", value, flags=re.S)
+def _leads_outside(value: str) -> bool:
+    """Read twice: without comments, by which words could be parted, and with them, for `/*` may stand in a string."""
+    return any(_OUTSIDE.search(re.sub(r"[\x00-\x20\x7f]+", "", each)) for each in (_COMMENT.sub("", value), value))

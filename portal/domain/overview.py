@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
 from portal.db import Base, connection, session, table, transaction
-from portal.domain import periods
+from portal.domain import ending, periods, snapshots
 from portal.domain.catalog import Price
 from portal.domain.events import ENDINGS, IS_ENDING, CancellationReason, Event
 from portal.domain.subscriptions import CANCEL, RENEWING, Subscription, SubscriptionItem
@@ -23,6 +23,7 @@ EVERY = timedelta(minutes=5)
 AHEAD = timedelta(days=30)
 WEEKS = 12
 _LEASE = timedelta(minutes=10)
+_BATCH = 500
 _SUB, _ITEM, _PRICE, _TXN = (table(each) for each in (Subscription, SubscriptionItem, Price, Transaction))
 _EVENT, _REASON = table(Event), table(CancellationReason)
 
@@ -117,22 +118,35 @@ def _expected(now: datetime, until: datetime) -> dict[str, int]:
     Those that are billed on the same day, as often, are added up first.
     """
     day = func.date(_SUB.c.next_billed_at) if not db.is_postgresql() else func.date_trunc("day", _SUB.c.next_billed_at)
-    last = case((_SUB.c.scheduled_action == CANCEL, _SUB.c.scheduled_effective_at))
     how = (_SUB.c.currency_code, _SUB.c.billing_interval, _SUB.c.billing_frequency, _SUB.c.remaining_payments)
     summed = (
-        select(*how, day.label("day"), last.label("last"), func.sum(_PRICE.c.amount * _ITEM.c.quantity).label("amount"))
+        select(*how, day.label("day"), func.sum(_PRICE.c.amount * _ITEM.c.quantity).label("amount"))
         .join(_ITEM, _ITEM.c.subscription_id == _SUB.c.id)
         .join(_PRICE, _PRICE.c.id == _ITEM.c.price_id)
         .where(_SUB.c.next_billed_at <= until, _SUB.c.status.in_(RENEWING), _ITEM.c.recurring)
-        .group_by(*how, text("day"), text("last"))
+        .where(_SUB.c.scheduled_action.is_(None))
+        .group_by(*how, text("day"))
     )
     expected: Counter[str] = Counter()
     for row in connection().execute(summed):
         begins = max(_instant(row.day), midnight(now))
-        end = min(until, row.last) if row.last else until
-        times = _times(begins, row.billing_interval, row.billing_frequency, end)
+        times = _times(begins, row.billing_interval, row.billing_frequency, until)
         expected[row.currency_code] += int(row.amount) * min(times, row.remaining_payments or times)
+    for currency, amount in _expected_before_ends(until):
+        expected[currency] += amount
     return dict(expected)
+
+
+def _expected_before_ends(until: datetime) -> Iterator[tuple[str, int]]:
+    """What those pay who leave on a date, each by itself: its last payment is for a part of a period."""
+    pays = _SUB.c.scheduled_action == CANCEL, _SUB.c.next_billed_at <= until, _SUB.c.status.in_(RENEWING)
+    last = ""
+    while batch := snapshots.read(select(_SUB).where(*pays, _SUB.c.id > last).order_by(_SUB.c.id).limit(_BATCH)):
+        for each in batch:
+            for charge in ending.charges_until(each, each.scheduled_effective_at, ()):
+                if charge.at < until:
+                    yield each.currency_code, charge.due
+        last = batch[-1].id
 
 
 def _times(begins: datetime, interval: str, frequency: int, until: datetime) -> int:

@@ -6,6 +6,9 @@ from portal.domain.actors import Actor
 from portal.domain.mails import FRESH_LINK_LIFETIME, Mail
 from portal.errors import MailRefused
 
+PER_HOUR = 20
+"""Mails sent once more to one address."""
+
 
 def get(mail_id: str) -> Mail:
     """One mail; inside a transaction its row is locked. Raises NotFound."""

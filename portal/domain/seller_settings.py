@@ -8,6 +8,7 @@ Secrets, the database, the mail server and the base URL stay the operator's: the
 
 import hashlib
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,6 +53,8 @@ SETTABLE = (
     *("payment_exhausted", *BOUNDS),
 )
 _MOST_RETRIES, _MOST_TEXT, _LONGEST_NAME = 12, 2000, 80
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Controls, and what turns the direction of the text behind it."""
 _ORDERED = (("api_link_lifetime", "api_link_longest"), ("session_idle", "session_longest"))
 
 
@@ -225,6 +228,8 @@ def _unfit(settings: config.Config, names: Collection[str]) -> dict[str, str]:
     wrong: dict[str, str] = {}
     if "brand_name" in names and not 1 <= len(settings.brand_name.strip()) <= _LONGEST_NAME:
         wrong["brand_name"] = f"takes 1 to {_LONGEST_NAME} characters"
+    elif "brand_name" in names and _UNSEEN.search(settings.brand_name):
+        wrong["brand_name"] = "has a character that is not seen"
     if "payment_retries" in names and len(settings.payment_retries) > _MOST_RETRIES:
         wrong["payment_retries"] = f"takes {_MOST_RETRIES} waits at most"
     if "languages" in names and not all(map(i18n.is_locale, settings.languages)):

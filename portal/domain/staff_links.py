@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from portal import clock, config, links
 from portal.db import session
-from portal.domain import audit, mails, portal_sessions
+from portal.domain import audit, customers, mails, portal_sessions
 from portal.domain.actors import Actor
 from portal.domain.customers import Customer
 from portal.domain.mails import Mail
@@ -52,7 +52,11 @@ def pages_of(subscription: Standing) -> list[str]:
 
 
 def send(customer: Customer, page: str, subscription: Standing | None, *, by: Actor) -> PortalSession:
-    """Mails a link to the customer's address; the button pressed twice sends once. Raises EntityArchived."""
+    """Mails a link to the address that the customer has now; the button pressed twice sends once.
+
+    Raises EntityArchived.
+    """
+    customer = customers.locked(customer.id)  # who is changing the address calls every link of the old one back
     sent = _just_sent(customer.id, page, subscription, by)
     if sent is not None:
         return sent

@@ -17,6 +17,8 @@ from portal.db import Base, session
 from portal.domain.staff import StaffMember
 
 _SEEN_EVERY = timedelta(minutes=1)
+_KEEP = timedelta(days=7)
+"""How long a browser is remembered as one of the staff's after its sign-in has ended by itself."""
 
 
 class StaffSession(Base):
@@ -64,6 +66,12 @@ def find(cookie: str) -> StaffSession | None:
     return found if found is not None and found.member.removed_at is None else None
 
 
+def is_known(cookie: str) -> bool:
+    """Whether a cookie is somebody's, whose session may have ended by itself; one that was signed out is nobody's."""
+    own = select(StaffSession.id).join(StaffMember).where(StaffSession.hash == _hash(cookie))
+    return session().scalar(own.where(StaffMember.removed_at.is_(None))) is not None
+
+
 def of(staff_id: str) -> Sequence[StaffSession]:
     """Where somebody is signed in, the latest first."""
     own = select(StaffSession).where(StaffSession.staff_id == staff_id, *_lives())
@@ -98,7 +106,7 @@ def end_all_of(staff_id: str, *, but: str | None = None) -> int:
 
 
 def forget_old() -> None:
-    session().execute(delete(StaffSession).where(StaffSession.ends_at < clock.now()))
+    session().execute(delete(StaffSession).where(StaffSession.ends_at < clock.now() - _KEEP))
 
 
 def _lives() -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from portal.domain.staff import ADMIN
 from portal.errors import InvalidRequest
 from portal.staff import bp
 
-_PAGE, _BATCH = 50, 500
+_PAGE, _BATCH, _LONGEST = 50, 500, 100
 _HEADER = ("id", "time (UTC)", "action", "who", "who (id)", "who (kind)", "way", "about", "customer", "facts")
 
 
@@ -67,9 +67,11 @@ def _rows(filters: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _asked() -> dict[str, str]:
-    """The filters as they stand in the address."""
-    names = ("actor", "action", "subject", "since", "until")
-    return {name: value for name in names if (value := request.args.get(name, "").strip())}
+    """The filters as they stand in the address; short and of letters only, for an export writes them down."""
+    asked = {name: request.args.get(name, "").strip() for name in ("actor", "action", "subject", "since", "until")}
+    if not all(len(value) <= _LONGEST and value.isprintable() for value in asked.values()):
+        raise InvalidRequest("invalid_field", "The address names a filter that does not exist. Nothing was looked up.")
+    return {name: value for name, value in asked.items() if value}
 
 
 def _filters() -> dict[str, Any]:

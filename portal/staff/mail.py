@@ -3,7 +3,7 @@
 from flask import Response, render_template, url_for
 from flask_login import current_user
 
-from portal import mail_preview
+from portal import limits, mail_preview
 from portal.access import staff_required
 from portal.db import transaction
 from portal.domain import customers, resending
@@ -29,7 +29,9 @@ def mail_html(id: str) -> Response:
 @bp.post("/mails/<id>")
 @staff_required()
 def mail_again(id: str) -> Response:
-    _readable(id)
+    wanted = _readable(id)
+    if resending.why_not(wanted) is None:
+        limits.take(f"mail-again:{customers.email_key(wanted.to_address)}", per_hour=resending.PER_HOUR)
     try:
         with transaction():
             resending.send_again(resending.get(id), by=current_user.acting())

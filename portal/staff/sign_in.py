@@ -85,8 +85,9 @@ def let_in(member: StaffMember, *, way: str) -> str:
 def next_path(wanted: str) -> str:
     """The page to open after signing in: one of the console's, whatever was sent."""
     inside = wanted == "/console" or wanted.startswith(("/console/", "/console?"))
-    sound = "\\" not in wanted and "//" not in wanted and wanted.isprintable() and len(wanted) <= _LONGEST_PATH
-    return wanted if inside and sound else "/console"
+    plain = wanted.lower().replace("%2e", ".")
+    leads_on = not any(each in plain for each in ("\\", "//", "/."))  # browsers take "/console/../x" for "/x"
+    return wanted if inside and leads_on and wanted.isprintable() and len(wanted) <= _LONGEST_PATH else "/console"
 
 
 def _page(wanted: str, **more: Any) -> Response:

@@ -55,7 +55,7 @@ def subscriptions() -> Any:
         alike=_alike(filters.search, products),
         chips=_chips(asked, dict(products)),
         is_first=cursor is None,
-        count=None if cursor is not None else 0 if nothing else listing.count(filters),
+        count=None if cursor is not None or nothing else listing.count(filters, page),
         few=FEW,
         following=_address(asked, after=_token(page.following)),
         previous=_address(asked, before=_token(page.previous)),

@@ -8,9 +8,10 @@ from flask import Flask
 from paddle_billing.Entities.SubscriptionPreview import SubscriptionPreview
 
 from portal.domain import shapes
-from tests import people
+from tests import people, plans
 from tests.api import billing
 from tests.api.calls import App, fields_of, refusal
+from tests.conftest import NOW
 from tests.customer import visits
 from tests.customer.visits import END, UNKNOWN
 
@@ -141,3 +142,26 @@ def test_what_a_change_refuses_its_preview_refuses_alike(app: Flask, seller: App
     late = visits.subscribed(status="past_due")
     refused = seller.patch(f"/subscriptions/{late}/preview", seats(base, 2, "do_not_bill"))
     assert refusal(refused) == (400, "subscription_update_when_past_due")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (plans.completed(period_ends_at=END), (409, "payment_plan_completed")),
+        (visits.ending(at=NOW + timedelta(minutes=5)), (409, "subscription_locked_renewal")),
+        (visits.ending(at=NOW), (409, "subscription_end_reached")),
+    ],
+)
+def test_a_change_that_stays_scheduled_is_not_previewed_as_removed(
+    seller: App, fields: dict[str, Any], told: tuple[int, str]
+) -> None:
+    sub = plans.plan(**fields) if "left" in fields else visits.subscribed(**fields)
+    for path in (f"/subscriptions/{sub}", f"/subscriptions/{sub}/preview"):
+        assert refusal(seller.patch(path, {"scheduled_change": None})) == told
+
+
+def test_removed_and_charged_at_once_is_refused_in_the_preview_too(seller: App, base: str) -> None:
+    sub = visits.subscribed(price_id=base, **visits.ending())
+    asked = {"scheduled_change": None} | seats(base, 40, "full_immediately")
+    for path in (f"/subscriptions/{sub}", f"/subscriptions/{sub}/preview"):
+        assert fields_of(seller.patch(path, asked)) == ["scheduled_change"]

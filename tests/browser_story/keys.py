@@ -17,7 +17,8 @@ _FOCUSED = """() => {
         id: e.id,
         outlined: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2
             && style.outlineColor !== getComputedStyle(document.body).backgroundColor,
-        seen: box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.right <= innerWidth,
+        seen: box.top >= 0 && box.left >= 0 && box.right <= innerWidth
+            && (e.tagName === 'TEXTAREA' ? box.top < innerHeight : Math.floor(box.bottom) <= innerHeight),
         top: box.top + scrollY,
         bottom: box.bottom + scrollY,
     }
@@ -33,7 +34,7 @@ _EVERY_STOP = """() => {
 
 @dataclass(frozen=True)
 class Stop:
-    """Where the focus is: what it says there, and whether it can be seen."""
+    """Where the focus is: what it says there, and whether it can be seen; of a text area, where the text begins."""
 
     name: str
     id: str

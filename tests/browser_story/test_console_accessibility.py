@@ -61,7 +61,7 @@ def test_the_page_is_for_everybody(state: str, desk: Desk) -> None:
     STATES[state](desk)
     kind, page = state.partition(":")[0], desk.page
     assert page.locator("#done").count() == (kind == "banner")
-    assert page.locator("#error").count() == ("a problem" in state)
+    assert page.locator("#error:focus").count() == ("a problem" in state)
     assert kind != "error" or desk.watch.documents[-1][2] in desk.watch.expected
     assert problems_in(page) == []
 

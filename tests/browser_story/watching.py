@@ -13,13 +13,17 @@ _LOAD_ERROR = "Failed to load resource: the server responded with a status of"
 
 @dataclass
 class Watch:
-    """`expected` are the statuses from 400 on that a test provokes; `documents` the pages asked for, in order."""
+    """`expected` are the statuses from 400 on that a test provokes; `documents` the pages asked for, in order.
+
+    `downloads` are the paths of files, which a browser takes out of the page as if the request had failed.
+    """
 
     origin: str
     expected: set[int] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     documents: list[tuple[str, str, int]] = field(default_factory=list)
     bodies: list["Response"] = field(default_factory=list)
+    downloads: set[str] = field(default_factory=set)
 
     def follow(self, context: "BrowserContext") -> None:
         context.on("console", self._said)
@@ -47,6 +51,8 @@ class Watch:
             self.problems.append(f"a request to another origin: {request.url}")
 
     def _failed(self, request: "Request") -> None:
+        if urlsplit(request.url).path in self.downloads and request.failure == "net::ERR_ABORTED":
+            return
         self.problems.append(f"a request failed: {request.method} {request.url} ({request.failure})")
 
     def _answered(self, response: "Response") -> None:
@@ -75,7 +81,7 @@ class Browsing:
 
     def __call__(self, **options: Any) -> "Page":
         context = self.chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
-        context.set_default_timeout(int(__import__("os").environ.get("T", "20000")))
+        context.set_default_timeout(20_000)
         self.contexts.append(context)
         self.watch.follow(context)
         return context.new_page()

@@ -115,6 +115,10 @@ def walked(filters: Filters, size: int) -> list[listing.Page]:
     return pages
 
 
+def counted(filters: Filters) -> int | None:
+    return listing.count(filters, listing.page(filters, None, 1))
+
+
 def ids_of(page: Any) -> list[str]:
     return [each.id for each in page.rows]
 
@@ -139,7 +143,7 @@ def test_every_combination_of_filters_finds_what_a_look_at_every_row_finds(crowd
         assert [id for page in pages for id in ids_of(page)] == wanted, filters
         assert way == "cut" or not any(page.cut for page in pages)
         if way == "few":
-            assert listing.count(filters) == len(wanted), filters
+            assert listing.count(filters, pages[0]) == len(wanted), filters
 
 
 @pytest.mark.parametrize("sort", listing_filters.SORTS)
@@ -198,11 +202,11 @@ def test_a_place_behind_the_last_row_leads_back(crowd: list[str]) -> None:
 
 
 def test_how_many_there_are_is_told_while_they_are_few(crowd: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert listing.count(Filters()) == 60
+    assert counted(Filters()) == 60
     monkeypatch.setattr(listing, "FEW", 5)
     monkeypatch.setattr(listing_filters, "FEW", 5)
-    assert listing.count(Filters()) == 6
-    assert listing.count(Filters(states=("active", "pending"))) == 6
-    assert listing.count(Filters(search="anna")) is None
-    assert listing.count(Filters(search="anna", states=("active", "pending"))) is None
-    assert listing.count(Filters(states=("active",), canceled_by="staff")) == 0
+    assert counted(Filters()) == 6
+    assert counted(Filters(states=("active", "pending"))) == 6
+    assert counted(Filters(search="anna")) is None
+    assert counted(Filters(search="anna", states=("active", "pending"))) is None
+    assert counted(Filters(states=("active",), canceled_by="staff")) == 0

@@ -237,7 +237,7 @@ def test_a_logo_is_stored_with_its_hash_and_once(database: str) -> None:
 def test_the_command_tells_where_each_value_comes_from(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from click.testing import CliRunner
 
-    change(brand_name="Skylark\x1b[31m Tools")
+    change(brand_address="Skylark\x1b[31m Tools")
     monkeypatch.setenv("PORTAL_RENEWAL_LOCK", "30m")
     monkeypatch.setenv("PORTAL_SECRET_KEYS", "x")
     listed = CliRunner().invoke(cli.main, ["settings"]).stdout

@@ -35,6 +35,15 @@ def sign_in(somebody: Person, who: StaffMember) -> str:
     return cookie
 
 
+def take_off(email: str, *, left: str) -> None:
+    """Takes somebody off the staff; `left` is an admin who stays."""
+    member("admin", left)
+    with transaction():
+        gone = staff.by_email(email)
+        assert gone is not None
+        staff.remove(gone, by=shell())
+
+
 def acting(role: str = "support", name: str = "Sam Support") -> Actor:
     """Somebody of the staff as the actor of a verb."""
     who = member(role, name)

@@ -396,3 +396,16 @@ def _waiting(sub: str, amount: int) -> None:
     with transaction():
         price: Price = subscriptions.get(sub).items[0].price
         charges.add(sub, [charges.line(price, 1) | {"amount": amount}])
+
+
+@pytest.mark.parametrize("kept", [{}, {"kept_period_starts_at": NOW - timedelta(days=9), "kept_period_ends_at": NOW}])
+def test_what_is_paused_with_nothing_left_ends_at_once_though_a_date_stands(
+    support: Person, kept: dict[str, Any]
+) -> None:
+    gone = {"next_billed_at": None, "period_starts_at": None, "period_ends_at": None, "billing_resumes_at": None}
+    sub = visits.subscribed(status="paused", **gone, **kept)
+    canceled(support, sub, choice="date", day="2026-12-24")
+    assert people.row(sub).status == "paused"
+    assert "As soon as you confirm" in reviewed(support, sub, choice="period_end")
+    support.press("Cancel payments")
+    assert (people.row(sub).status, people.row(sub).canceled_at) == ("canceled", NOW)

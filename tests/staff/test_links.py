@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal import links
+from portal import limits, links
 from portal.db import session, transaction
 from portal.domain import customer_access, customers, staff_links
 from portal.domain.actors import shell
@@ -316,3 +316,20 @@ def test_hostile_names_are_shown_as_text(app: Flask, name: str) -> None:
     message = emails.compose(visits.mails()[-1])
     assert message["Bcc"] is None
     assert "<script>alert" not in message.get_body(("html",)).get_content()  # type: ignore[union-attr]
+
+
+def test_a_link_goes_to_the_address_on_file_when_it_is_made_not_when_the_form_came_in(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address is changed, and every way in called back, while the form is on its way."""
+    sub, sam, take = visits.subscribed(), console.colleague(app), limits.take
+
+    def change(*counted: Any, **more: Any) -> None:
+        take(*counted, **more)
+        with transaction():
+            customer = customers.locked(visits.owner(sub))
+            customer_access.change_email(customer, "new@example.com", shown=customer.email, by=shell())
+
+    monkeypatch.setattr(limits, "take", change)
+    sam.submit(f"/console/subscriptions/{sub}/link", page="cancel")
+    assert [each.to_address for each in visits.mails("link_from_staff")] == ["new@example.com"]

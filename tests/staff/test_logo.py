@@ -1,6 +1,7 @@
 """What an uploaded logo may be: a picture from its first byte to its last, and a drawing that only draws."""
 
 import struct
+import time
 import zlib
 
 import pytest
@@ -77,6 +78,10 @@ def test_what_drawing_programs_note_is_taken() -> None:
         "<style>@im<!-- -->port 'https://evil.example/x.css';</style>",
         "<style><![CDATA[@imp]]><![CDATA[ort 'https://evil.example/x.css';]]></style>",
         "<style>a{background:url(https://evil.example)}</style>",
+        "<style>a{content:'/*';background:url(https://evil.example)}b{content:'*/'}</style>",
+        "<style>a{content:'/*';background:url(https://evil.example)}</style>",
+        "<style>a{background:-webkit-image-set('https://evil.example/x.png' 1x)}</style>",
+        "<style>a{}<style>b{}</style>@im<g/>port 'https://evil.example/x.css';</style>",
         "<style><![CDATA[</style><script>alert(1)</script>]]></style>",
         '<g xml:base="https://evil.example/"><use href="#a"/></g>',
         '<g xmlns:ev="http://www.w3.org/2001/xml-events"><ev:listener event="load" handler="#x"/></g>',
@@ -143,3 +148,18 @@ def test_a_png_is_taken_by_its_content() -> None:
 def test_a_png_that_is_none_is_refused(content: bytes) -> None:
     with pytest.raises(LogoRefused):
         logos.judge(content)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<style>" + "/*a" * 80_000 + "</style>",
+        '<rect style="' + "/*a" * 80_000 + '"/>',
+        "<style>" + "a" * 30 + "</style>",
+    ],
+)
+def test_a_file_made_to_be_read_for_long_is_read_at_once(inside: str) -> None:
+    many = 4900 if len(inside) < 100 else 1
+    began = time.monotonic()
+    assert logos.judge(svg(inside * many)).suffix == ".svg"
+    assert time.monotonic() - began < 2

@@ -8,7 +8,16 @@ import pytest
 from flask import Flask
 
 from portal.db import session, transaction
-from portal.domain import browser_sessions, cancellation, customers, mails, notifications, sign_in, subscriptions
+from portal.domain import (
+    browser_sessions,
+    cancellation,
+    customers,
+    mails,
+    notifications,
+    resending,
+    sign_in,
+    subscriptions,
+)
 from portal.domain.actors import Actor, shell
 from portal.domain.mails import KINDS, Mail
 from portal.outbox import delivery
@@ -99,6 +108,21 @@ def test_asked_twice_while_it_waits_it_is_recorded_once(app: Flask) -> None:
         assert sam.submit(f"/console/mails/{mail.id}").status == 200
     assert len(console.audited("mail.sent_again")) == 1
     assert len(visits.mails()) == 1
+
+
+def test_nobody_floods_a_mailbox(app: Flask, the_clock: Any) -> None:
+    _, mail = canceled()
+    sam = console.colleague(app)
+    for _ in range(resending.PER_HOUR):
+        settled(mail)
+        assert sam.submit(f"/console/mails/{mail.id}").status == 200
+    settled(mail)
+    page = sam.submit(f"/console/mails/{mail.id}")
+    assert (page.status, page.headers["Retry-After"]) == (429, "180")
+    assert len(console.audited("mail.sent_again")) == resending.PER_HOUR
+    assert visits.mails()[0].status == "sent"
+    the_clock.advance(minutes=3)
+    assert sam.submit(f"/console/mails/{mail.id}").status == 200
 
 
 def test_a_mail_that_waits_for_its_next_attempt_is_left_to_it(app: Flask) -> None:

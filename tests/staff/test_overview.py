@@ -1,5 +1,7 @@
 """The payments overview: figures a worker has computed, and the list behind each."""
 
+import html
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,6 +79,15 @@ def test_what_is_expected_counts_every_payment_of_thirty_days(database: str) -> 
 def test_a_plan_is_expected_to_pay_what_is_left_of_it(database: str) -> None:
     monthly(700, interval="week", ends_at=NOW + timedelta(days=1), remaining_payments=2)
     assert overview.compute()["expected"] == {"USD": 1400}
+
+
+def test_what_ends_on_a_date_is_expected_to_pay_for_its_part_of_the_last_period(database: str) -> None:
+    weekly: dict[str, Any] = {"interval": "week", "began": NOW - timedelta(days=6), "ends_at": NOW + timedelta(days=1)}
+    for sub, days in ((monthly(700, **weekly), 11), (monthly(9999), 3)):
+        with transaction():
+            end, sam = NOW + timedelta(days=days), Actor("staff", "stf_1", "console", "Sam Support")
+            cancellation.on(subscriptions.get(sub), end, by=sam)
+    assert overview.compute()["expected"] == {"USD": 700 + 300}
 
 
 def test_failed_payments_are_what_is_owed(database: str, the_clock: Any) -> None:
@@ -182,3 +193,15 @@ def test_the_changes_are_read_through_their_index(database: str, transition: str
         explain = "EXPLAIN " if db.is_postgresql() else "EXPLAIN QUERY PLAN "
         plan = str(looking.exec_driver_sql(explain + compiled.replace("%", "%%")).all())
     assert "ix_events_endings" in plan
+
+
+def test_no_figure_leads_nowhere(sam: Person) -> None:
+    ends(monthly(), "staff", reason="unused")
+    monthly(status="past_due")
+    overview.refresh()
+    page = sam.open("/console/overview")
+    behind = [each for each in re.findall(r'href="(/console/[^"]+)"', page.html) if "?" in each]
+    assert len(behind) > 8
+    assert {html.unescape(each): sam.open(html.unescape(each)).status for each in behind} == dict.fromkeys(
+        map(html.unescape, behind), 200
+    )

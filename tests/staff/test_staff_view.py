@@ -106,6 +106,33 @@ def test_a_view_opened_beside_the_console_is_over_with_it(app: Flask, the_clock:
     assert sam.open("/portal").path == "/portal/sign-in"
 
 
+@pytest.mark.parametrize("hours", [2.1, 24 * 6])
+def test_whose_console_has_ended_by_itself_does_not_become_the_customer(
+    app: Flask, the_clock: Any, hours: float
+) -> None:
+    """Unawares, with a link that was copied before; a private window, and who signed out, is somebody else."""
+    customer = people.customer("Amelia Harper", email="amelia@example.com")
+    sub, sam = visits.subscribed(customer), console.colleague(app)
+    the_clock.advance(hours=hours)
+    url = visits.email_link("cancel", sub)
+    page = sam.open(url)
+    assert page.status == 403
+    assert "open the link in a private window" in page
+    with transaction():
+        sign_in.request("amelia@example.com", next_path="/portal", locale="en", client="")
+    request = visits.mails("sign_in")[0].facts["request"]
+    token = links.sign_in_url(request, expires_at=visits.minutes(10), issued_at=visits.minutes(0)).partition("token=")[
+        2
+    ]
+    assert visits.post(sam, "/portal/sign-in/confirm", token=token).status == 403
+    assert visits.cookie_of(sam) is None
+    assert Person(app).open(url).status == 200
+    console.sign_in(sam, console.member())
+    assert BANNER in sam.open(url)
+    sam.submit("/console/sign-out")
+    assert BANNER not in sam.open(url)
+
+
 def test_the_view_is_closed_and_the_customers_own_browser_stays(app: Flask, person: Person) -> None:
     customer = visits.owner(visits.subscribed())
     visits.come_in(person, customer)
