@@ -54,11 +54,12 @@ def subscription(given: Subscription) -> Row:
     ends_at = period.ends_at if period else None
     billing = given.next_billed_at or ends_at if given.status in subscriptions.LIVE else None
     by = (given.scheduled_by if given.remaining_payments != 0 else "system") if change else None
+    waits = change is not None and not given.bills_until_end
     return given.model_dump(include=_KEPT) | {
         "paused_at": given.paused_at or (given.updated_at if given.status == "paused" else None),
         "billing_interval": given.billing_cycle.interval,
         "billing_frequency": given.billing_cycle.frequency,
-        "next_billed_at": None if change else billing,
+        "next_billed_at": None if waits else billing,
         "period_starts_at": period.starts_at if period else None,
         "period_ends_at": ends_at,
         "scheduled_action": change.action if change else None,
@@ -68,7 +69,7 @@ def subscription(given: Subscription) -> Row:
         "scheduled_by": by,
         "canceled_by": by if change and change.action == subscriptions.CANCEL else None,
         "remaining_payments": given.remaining_payments,
-        "billing_resumes_at": billing if change and given.remaining_payments != 0 else None,
+        "billing_resumes_at": billing if waits and given.remaining_payments != 0 else None,
         "discount": given.discount.model_dump() if given.discount else None,
     }
 

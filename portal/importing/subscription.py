@@ -129,6 +129,12 @@ class Subscription(Entity):
     scheduled_by: Literal["customer", "staff", "key"] = "key"
     payment_method: PaymentMethod | None = None
 
+    @property
+    def bills_until_end(self) -> bool:
+        """Whether payments go on until a cancellation that is scheduled for later than the paid period."""
+        change, billing = self.scheduled_change, self.next_billed_at
+        return change is not None and change.action == CANCEL and billing is not None and billing < change.effective_at
+
 
 def contradictions(given: Subscription) -> Iterator[tuple[str, str]]:
     """Fields that contradict one another, and what to do."""
@@ -141,8 +147,8 @@ def contradictions(given: Subscription) -> Iterator[tuple[str, str]]:
         yield "current_billing_period", "is missing: its end is the trial's end"
     if given.next_billed_at and given.status not in LIVE:
         yield "next_billed_at", f"must be null while the status is {given.status}"
-    elif given.next_billed_at and change:
-        yield "next_billed_at", f"must be null while a change is scheduled ({change.action})"
+    elif given.next_billed_at and change and not given.bills_until_end:
+        yield "next_billed_at", f"must be null while a change is scheduled ({change.action}), or come before a cancel"
     period = given.current_billing_period
     if given.next_billed_at and period and given.next_billed_at < period.ends_at:
         yield "next_billed_at", "comes before the end of the current period, which is paid"

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from portal import clock, config, importing
 from portal.db import session
-from portal.domain import subscriptions
+from portal.domain import ending, subscriptions
 from portal.domain.catalog import Price, Product
 from portal.domain.customers import Customer
 from portal.domain.events import Event
@@ -127,6 +127,17 @@ def test_the_contracts_own_answer_with_a_scheduled_cancellation_is_understood(ap
     assert subscription.next_billed_at is None
     assert subscription.remind_at is None
     assert (subscription.scheduled_by, subscription.scheduled_at) == ("key", subscription.updated_at)
+
+
+def test_payments_go_on_until_an_end_that_comes_later_than_the_paid_period(april: None) -> None:
+    """As our own API answers while staff have chosen such a date."""
+    change = {"action": "cancel", "effective_at": "2024-06-20T00:00:00Z", "resume_at": None}
+    load(amelia_with(scheduled_change=change, scheduled_by="staff"))
+    subscription = stored()
+    assert subscription.bills_until_end
+    assert subscription.next_billed_at == subscription.period_ends_at
+    assert (subscription.billing_resumes_at, subscription.canceled_by) == (None, "staff")
+    assert next(each.due for each in ending.charges_until(subscription, subscription.ends_at)) == 40000
 
 
 def test_the_contracts_own_canceled_subscription_is_understood(april: None) -> None:
