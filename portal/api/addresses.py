@@ -46,7 +46,7 @@ class AddressUpdate(bodies.Body):
 
 class Addresses(lists.Query):
     after: entities.AddressId | None = None
-    id: bodies.Several[bodies.Id] = []
+    id: bodies.Several[bodies.Part] = []
     search: catalog.Search | None = None
     status: catalog.Statuses = []
 

@@ -66,6 +66,8 @@ def _split(text: Any) -> Any:
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 """An id as an app sends it: one that is unknown finds nothing."""
+Part = Annotated[str, Field(min_length=1, max_length=200, pattern="^[^,]+$")]
+"""An id, or a word, of several between commas."""
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_storable)]
 """An instant of RFC 3339, with its zone."""
 Bound = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_nearest)]

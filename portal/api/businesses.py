@@ -50,7 +50,7 @@ class BusinessUpdate(bodies.Body):
 
 class Businesses(lists.Query):
     after: entities.BusinessId | None = None
-    id: bodies.Several[bodies.Id] = []
+    id: bodies.Several[bodies.Part] = []
     search: catalog.Search | None = None
     status: catalog.Statuses = []
 

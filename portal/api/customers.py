@@ -48,7 +48,7 @@ class CustomerUpdate(_WithEmail):
 class Customers(lists.Query):
     after: entities.CustomerId | None = None
     email: bodies.Several[Annotated[str, Field(max_length=320)]] = []
-    id: bodies.Several[bodies.Id] = []
+    id: bodies.Several[bodies.Part] = []
     search: catalog.Search | None = None
     status: catalog.Statuses = []
 

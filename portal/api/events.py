@@ -27,7 +27,7 @@ class Span(lists.Query):
 
 class Events(Span):
     after: entities.EventId | None = None
-    event_type: bodies.Several[bodies.Id] = []
+    event_type: bodies.Several[bodies.Part] = []
 
 
 @operation(

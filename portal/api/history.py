@@ -12,11 +12,11 @@ from portal.domain.events import Event
 
 class History(lists.compared("occurred_at")):  # type: ignore[misc]
     after: bodies.Id | None = None
-    action: bodies.Several[bodies.Id] = []
-    source: bodies.Several[bodies.Id] = []
-    actor_type: bodies.Several[bodies.Id] = []
-    actor_id: bodies.Several[bodies.Id] = []
-    reason: bodies.Several[bodies.Id] = []
+    action: bodies.Several[bodies.Part] = []
+    source: bodies.Several[bodies.Part] = []
+    actor_type: bodies.Several[bodies.Part] = []
+    actor_id: bodies.Several[bodies.Part] = []
+    reason: bodies.Several[bodies.Part] = []
 
 
 @operation(

@@ -18,7 +18,7 @@ from portal.domain.notifications import Notification, NotificationLog
 
 class Notifications(events.Span):
     after: entities.NotificationId | None = None
-    notification_setting_id: bodies.Several[bodies.Id] = []
+    notification_setting_id: bodies.Several[bodies.Part] = []
     search: str | None = Field(None, max_length=200)
     status: bodies.Several[Literal["not_attempted", "needs_retry", "delivered", "failed"]] = []
 

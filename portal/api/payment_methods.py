@@ -15,7 +15,7 @@ _FOR_CHECKOUT = "saved_during_purchase"
 
 class PaymentMethods(lists.Query):
     after: entities.PaymentMethodId | None = None
-    address_id: bodies.Several[bodies.Id] = []
+    address_id: bodies.Several[bodies.Part] = []
     supports_checkout: catalog.Flag | None = None
 
 

@@ -137,8 +137,8 @@ class Included(bodies.Query):
 class Prices(lists.Query, Included):
     after: entities.PriceId | None = None
     order_by: catalog.ordered_by("id", *_ORDERS) = "id[DESC]"  # type: ignore[valid-type]
-    id: bodies.Several[bodies.Id] = []
-    product_id: bodies.Several[bodies.Id] = []
+    id: bodies.Several[bodies.Part] = []
+    product_id: bodies.Several[bodies.Part] = []
     recurring: catalog.Flag | None = None
     status: catalog.Statuses = []
     type: bodies.Several[entities.CatalogType] = []

@@ -50,7 +50,7 @@ class Included(bodies.Query):
 class Products(lists.Query, Included):
     after: entities.ProductId | None = None
     order_by: catalog.ordered_by("id", *_ORDERS) = "id[DESC]"  # type: ignore[valid-type]
-    id: bodies.Several[bodies.Id] = []
+    id: bodies.Several[bodies.Part] = []
     status: catalog.Statuses = []
     tax_category: bodies.Several[entities.TaxCategory] = []
     type: bodies.Several[entities.CatalogType] = []

@@ -35,11 +35,11 @@ class One(bodies.Query):
 
 class Subscriptions(lists.compared("next_billed_at")):  # type: ignore[misc]
     after: entities.SubscriptionId | None = None
-    address_id: bodies.Several[bodies.Id] = []
+    address_id: bodies.Several[bodies.Part] = []
     collection_mode: bodies.Several[entities.CollectionMode] = []
-    customer_id: bodies.Several[bodies.Id] = []
-    id: bodies.Several[bodies.Id] = []
-    price_id: bodies.Several[bodies.Id] = []
+    customer_id: bodies.Several[bodies.Part] = []
+    id: bodies.Several[bodies.Part] = []
+    price_id: bodies.Several[bodies.Part] = []
     scheduled_change_action: bodies.Several[Literal["cancel", "pause", "resume"]] = []
     status: bodies.Several[entities.SubscriptionStatus] = []
 

@@ -56,13 +56,13 @@ class Transactions(lists.compared("billed_at", "created_at", "updated_at")):  # 
     order_by: catalog.ordered_by("billed_at", "created_at", "id", "updated_at") = "id[DESC]"  # type: ignore[valid-type]
     per_page: lists.PerPage = _MOST
     collection_mode: bodies.Several[entities.CollectionMode] = []
-    customer_id: bodies.Several[bodies.Id] = []
-    id: bodies.Several[bodies.Id] = []
+    customer_id: bodies.Several[bodies.Part] = []
+    id: bodies.Several[bodies.Part] = []
     include: bodies.Several[Include] = []
-    invoice_number: bodies.Several[bodies.Id] = []
+    invoice_number: bodies.Several[bodies.Part] = []
     origin: bodies.Several[entities.Origin] = []
     status: bodies.Several[entities.TransactionStatus] = []
-    subscription_id: bodies.Several[bodies.Id] = []
+    subscription_id: bodies.Several[bodies.Part] = []
 
 
 class One(bodies.Query):
