@@ -269,7 +269,8 @@ def has_an_app(page: "Page", portal: RunningPortal) -> None:
     assert requests.get(f"{portal.origin}/customers", headers=headers, timeout=30).status_code == 200
     assert "The key is revoked" in steps.revoke_key(page, "The new shop")
     assert requests.get(f"{portal.origin}/customers", headers=headers, timeout=30).status_code == 403
-    shown = wait_until(lambda: "GET /customers" in follow(page, page.url) and page.locator("main").inner_text(), "it")
+    wait_until(lambda: "GET /customers" in follow(page, page.url), "the request log tells of it", 60)
+    shown = page.locator("main").inner_text()
     assert "Revoked" in shown
 
 
