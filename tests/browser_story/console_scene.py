@@ -94,6 +94,7 @@ def set_up(portal: RunningPortal) -> Scene:
     with portal.inside():
         ada, sam = seller.people()
         sub, owner = _a_long_story(_acting(sam), _acting(ada))
+        _a_wide_row()
         key, request = _an_app(portal)
         destination, delivery, event = _deliveries(sub)
         with transaction():
@@ -117,6 +118,12 @@ def set_up(portal: RunningPortal) -> Scene:
         )
         overview.refresh()
     return scene
+
+
+def _a_wide_row() -> None:
+    """The newest in the list: words that nothing breaks, and an amount that takes its place."""
+    owner = people.customer(LONG_NAME.replace(" ", ""))
+    people.subscription(owner, price_id=people.price(99_999_999_999, product=LONG_NAME))
 
 
 def _acting(who: StaffMember) -> Actor:

@@ -29,7 +29,7 @@ SECTIONS = {
     "payments": ("Save payments", "Waits between attempts", "soon, later"),
 }
 PATHS: dict[str, str] = {
-    "list": "/subscriptions?q=example.org&sort=newest",
+    "list": "/subscriptions",
     "list: searched": "/subscriptions?q=benn",
     "list: a product": "/subscriptions?q=aeroedit",
     "list: filtered": "/subscriptions?state=pending&state=active&by=staff&sort=ends&ends_from=2020-01-01",

@@ -66,9 +66,7 @@ def test_the_page_is_for_everybody(state: str, desk: Desk) -> None:
     assert problems_in(page) == []
 
 
-@pytest.mark.parametrize(
-    "path", ["/subscriptions?q=example.org", "/subscriptions/{active}/cancel", "/customers/{owner}"]
-)
+@pytest.mark.parametrize("path", ["/subscriptions", "/subscriptions/{active}/cancel", "/customers/{owner}"])
 def test_what_support_sees_is_for_everybody(path: str, sams_desk: Desk) -> None:
     assert problems_in(sams_desk.open(path)) == []
 
