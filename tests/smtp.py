@@ -1,7 +1,6 @@
 """A real SMTP server for the tests: keeps what it gets, and fails on demand in the ways mail servers do."""
 
 import asyncio
-import socket
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -10,6 +9,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.ports import free_port
 
 
 class Behaviour(Enum):
@@ -45,13 +46,6 @@ class Received:
         """The HTML part."""
         part = self.message.get_body(("html",))
         return str(part.get_content()) if part else ""
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class MailServer:

@@ -17,7 +17,8 @@ from portal import config, db, links
 from portal.demo import seller
 from portal.domain.subscriptions import Subscription
 from tests import conftest, people
-from tests.smtp import MailServer, Received, free_port
+from tests.ports import free_port
+from tests.smtp import MailServer, Received
 
 PROGRAM = (sys.executable, "-c", "from portal.cli import main; main()")
 BRAND = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from portal import config
-from tests.smtp import free_port
+from tests.ports import free_port
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["pytest", "tests.faults.jobs"])

@@ -14,8 +14,8 @@ from portal.outbox import errands, exchange, samples, webhooks
 from portal.outbox.listening import Listener
 from tests.conftest import NOW
 from tests.outbox import shop
+from tests.ports import free_port
 from tests.receiver import Behaviour, Receiver
-from tests.smtp import free_port
 
 SECRET = "pdl_ntfset_01htymmb3hj0q9fmckjbtrmd73_0123456789abcdefghijklmnopqrstuv"
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
