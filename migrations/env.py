@@ -1,7 +1,7 @@
 """Alembic's entry: the database and the tables are the portal's own."""
 
 from alembic import context
-from sqlalchemy import Column, Connection, text
+from sqlalchemy import Connection, text
 
 from portal import config, db
 from portal.domain import schema
@@ -16,11 +16,6 @@ def enforce_foreign_keys(connection: Connection, on: bool) -> None:
         connection.connection.driver_connection.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")  # type: ignore[union-attr]
 
 
-def compares(thing: object, _name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
-    """An index of an expression is written by hand: SQLite does not tell of it, PostgreSQL tells it in other words."""
-    return kind != "index" or all(isinstance(each, Column) for each in thing.expressions)  # type: ignore[attr-defined]
-
-
 with db.engine().connect() as connection:
     enforce_foreign_keys(connection, False)
     context.configure(
@@ -28,7 +23,6 @@ with db.engine().connect() as connection:
         target_metadata=schema.metadata,
         render_as_batch=True,
         compare_type=True,
-        include_object=compares,
         transaction_per_migration=True,
     )
     with context.begin_transaction():

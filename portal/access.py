@@ -164,14 +164,22 @@ def colleague_beside() -> Colleague | None:
 def way_in(way: str) -> str:
     """The way by which this browser comes in: who is signed in to the console beside it comes to look.
 
-    Raises OnlyLooking for who was, until that ended by itself: they would stand there as the customer unawares.
+    Raises OnlyLooking for who was, until that ended by itself.
     """
     if colleague_beside():
         return CONSOLE
-    cookie = request.cookies.get(staff_cookie_name())
-    if cookie and staff_sessions.is_known(cookie):
-        raise OnlyLooking("Your sign-in to the console has ended. Nothing was changed. Sign in there again.")
+    refuse_colleagues()
     return way
+
+
+def refuse_colleagues() -> None:
+    """Raises OnlyLooking for who is signed in to the console in this browser, or was until that ended by itself.
+
+    They would act as the customer, the latter unawares.
+    """
+    cookie = request.cookies.get(staff_cookie_name())
+    if colleague_beside() or (cookie and staff_sessions.is_known(cookie)):
+        raise OnlyLooking("This browser is the console's, or was until its sign-in ended. Nothing was changed.")
 
 
 def customer_required(act: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -218,7 +218,7 @@ def list_staff() -> None:
 @staff.command("remove")
 @click.argument("email")
 def remove_staff(email: str) -> None:
-    """Take somebody off the staff; they are signed out everywhere, and their passkeys open nothing."""
+    """Take somebody off the staff; they are signed out everywhere, their passkeys and the links they made end."""
     from portal.domain import staff as people
     from portal.domain.actors import shell
 

@@ -126,6 +126,12 @@ class Config:
         "off", "webhooks may go to http URLs and private addresses; for development", switch
     )
 
+    delivery_records: timedelta = _setting(
+        "0",
+        "how long it is kept where mails and webhooks went and what became of them, 90d or more; `0` for good",
+        duration,
+    )
+
     brand_name: str = _setting("Customer portal", "the seller's name on pages, mails and invoices")
     brand_logo: str = _setting("", "path of an SVG or PNG file shown beside the name")
     brand_accent: str = _setting("#0b5cad", "colour of what can be pressed; text on it is chosen for contrast", colour)
@@ -231,6 +237,8 @@ def problems(settings: Config) -> Iterator[ConfigError]:
         yield _wrong("sign_in_per_address", "and PORTAL_SIGN_IN_PER_CLIENT must be 1 or more")
     if settings.webhook_senders < 1:
         yield _wrong("webhook_senders", "must be 1 or more")
+    if timedelta() < settings.delivery_records < timedelta(days=90):
+        yield _wrong("delivery_records", "must be 0 (for good), or 90d or more")
     if not 0 <= settings.api_requests_per_minute <= 10_000_000:
         yield _wrong("api_requests_per_minute", "must be 0 (no limit) to 10000000")
 

@@ -141,7 +141,7 @@ class LastAdmin(Refusal):
 
 
 class OnlyLooking(Refusal):
-    """Somebody who is signed in to the console asks on a customer's page for what only the customer does."""
+    """A browser that is the console's asks on a customer's page for what only the customer does."""
 
     code, status = "only_looking", 403
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, not_, or_, select, text
 
 from portal import clock, config
 from portal.db import session
+from portal.domain import mails, notifications
 from portal.domain.events import Event
 from portal.domain.mails import Mail
 from portal.domain.notification_settings import NotificationSetting
@@ -54,7 +55,7 @@ def _registry() -> CollectorRegistry:
     registry, now = CollectorRegistry(), clock.now()
     due = select(func.min(Subscription.scheduled_effective_at)).where(Subscription.scheduled_effective_at <= now)
     renewal = select(func.min(Subscription.next_billed_at)).where(Subscription.next_billed_at <= now)
-    waiting = select(func.min(Mail.created_at)).where(Mail.status == "queued")
+    waiting = select(func.min(Mail.created_at)).where(mails.is_queued())
     untold = select(func.min(Event.received_at)).where(not_(Event.dispatched))
     hook = (
         select(func.min(Notification.run_at))
@@ -70,12 +71,13 @@ def _registry() -> CollectorRegistry:
     ):
         since = session().scalar(oldest)
         Gauge(name, meaning, registry=registry).set((now - since).total_seconds() if since else 0)
-    for name, counted, meaning in (
-        ("portal_mails", Mail.status, "mails by status"),
-        ("portal_notifications", Notification.status, "notifications of events by status"),
+    recent = Notification.id >= notifications.first_recent()
+    for name, counted, among, meaning in (
+        ("portal_mails", Mail.status, mails.IS_WHOLE, "mails of the last 90 days by status"),
+        ("portal_notifications", Notification.status, recent, "notifications of the last 90 days by status"),
     ):
         gauge = Gauge(name, meaning, ["status"], registry=registry)
-        for status, count in session().execute(select(counted, func.count()).group_by(counted)):
+        for status, count in session().execute(select(counted, func.count()).where(among).group_by(counted)):
             gauge.labels(status).set(count)
     off = select(func.count()).where(
         NotificationSetting.off_because.is_not(None), NotificationSetting.deleted_at.is_(None)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -79,6 +79,28 @@ def day(at: datetime) -> str:
     return _date(at.astimezone(_time_zone()).date(), _formats())
 
 
+def end(at: datetime) -> str:
+    """The instant of an end in full; midnight as the last day has it: `31 December 2026 at the end of the day (UTC)`.
+
+    Nobody takes what ends on 1 January at 00:00 to last through 31 December.
+    """
+    before = _just_before(at)
+    if before.date() == at.astimezone(_time_zone()).date():
+        return instant(at)
+    told = {"date": end_day(at), "zone": _zone_name(before)}
+    return gettext("%(date)s at the end of the day (%(zone)s)") % told
+
+
+def end_day(at: datetime) -> str:
+    """The last date that an end leaves: of midnight the day before, else the day of the instant."""
+    return _date(_just_before(at).date(), _formats())
+
+
+def _just_before(at: datetime) -> datetime:
+    """Where clocks skip midnight a day begins at 01:00, which is the end of the day before as well."""
+    return (at - timedelta.resolution).astimezone(_time_zone())
+
+
 @lru_cache(maxsize=4096)
 def _date(on: date, locale: str) -> str:
     return format_date(on, "long", locale=locale)
@@ -100,10 +122,10 @@ def each_period(interval: str, frequency: int) -> str:
 
 
 def install(environment: Environment) -> None:
-    """Gives templates `_`, `ngettext` and the filters `instant`, `day`, `money`."""
+    """Gives templates `_`, `ngettext` and the filters `instant`, `day`, `end`, `end_day`, `money`."""
     environment.add_extension("jinja2.ext.i18n")
     environment.install_gettext_callables(gettext, ngettext, newstyle=True, pgettext=pgettext)  # type: ignore[attr-defined]
-    environment.filters.update(instant=instant, day=day, money=amount)
+    environment.filters.update(instant=instant, day=day, end=end, end_day=end_day, money=amount)
     environment.globals.update(each_period=each_period, language=language)
     environment.policies["ext.i18n.trimmed"] = True
 

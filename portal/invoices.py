@@ -151,8 +151,8 @@ def _facts(transaction: Transaction, number: str) -> list[tuple[str, str]]:
     if transaction.revised_at:
         facts.append((_("Revised on"), i18n.day(transaction.revised_at)))
     if transaction.period_starts_at and transaction.period_ends_at:
-        both = transaction.period_starts_at, transaction.period_ends_at
-        first, last = (i18n.day(at).replace(" ", "\u00a0") for at in both)
+        both = i18n.day(transaction.period_starts_at), i18n.end_day(transaction.period_ends_at)
+        first, last = (each.replace(" ", "\u00a0") for each in both)
         facts.append((_("Period"), f"{first} – {last}"))
     return facts
 

@@ -9,6 +9,8 @@ import orjson
 from flask import Flask, Request, Response, abort, g, make_response, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.utils import cached_property
+from werkzeug.wsgi import LimitedStream
 
 from portal import clock, config, db, request_log
 from portal.errors import InvalidRequest, Refusal, refusal_for
@@ -45,6 +47,27 @@ class FormSessions(SecureCookieSessionInterface):
         return super().open_session(app, request) if f"{request.path}/".startswith(_PAGES) else self.session_class()
 
 
+class WholeBody(LimitedStream):
+    """Refuses a body without a length that goes on behind the limit, where werkzeug would cut it and go on."""
+
+    def readall(self) -> bytes:
+        body = super().readall()
+        if self.is_exhausted and self._stream.read(1):
+            self.on_exhausted()
+        return body
+
+
+class WholeRequest(Request):
+    """A request whose body is read as a whole or not at all."""
+
+    @cached_property
+    def stream(self) -> Any:
+        most = self.max_content_length
+        if self.content_length is not None or most is None or "wsgi.input_terminated" not in self.environ:
+            return super().stream
+        return WholeBody(self.environ["wsgi.input"], most, is_max=True)
+
+
 class OneSlash:
     """Tolerates `//subscriptions`, as the Node SDK sends it for a base URL with a trailing slash."""
 
@@ -58,6 +81,7 @@ class OneSlash:
 
 def register(app: Flask, refresh: Callable[[], None]) -> None:
     """`refresh` puts in force what the seller has changed in the console; not asked for what knows no seller."""
+    app.request_class = WholeRequest
     app.session_interface = FormSessions()
     app.before_request(_arrive)
     app.before_request(lambda: None if request.path.startswith(_UNBRANDED) else refresh())
@@ -112,7 +136,10 @@ def answer(error: Exception) -> Response:
 
 def _discard_body() -> None:
     """Takes what is still being sent: a client that is cut off in the middle never reads why (the Node SDK's fetch)."""
-    stream, left = request.environ["wsgi.input"], min(request.content_length or 0, _MOST_DISCARDED)
+    length = request.content_length
+    if length is None and "wsgi.input_terminated" in request.environ:
+        length = _MOST_DISCARDED
+    stream, left = request.environ["wsgi.input"], min(length or 0, _MOST_DISCARDED)
     while left > 0 and (part := stream.read(min(left, 65_536))):
         left -= len(part)
 

@@ -12,6 +12,7 @@ from flask import Flask
 from jinja2 import BytecodeCache, FileSystemBytecodeCache
 
 from portal import cli, clock, config, create_app, db
+from tests import listed
 from tests.person import Person
 from tests.postgres import TemporaryPostgres
 from tests.smtp import MailServer
@@ -80,7 +81,10 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, configure: Callable[..., None], the_clock: Clock
 ) -> Iterator[str]:
-    """A fresh database, migrated and connected; once on SQLite, once on PostgreSQL. Gives its URL."""
+    """A fresh database, migrated and connected; once on SQLite, once on PostgreSQL. Gives its URL.
+
+    After each test, whatever it did: the lists that the database keeps are what its rows say.
+    """
     if request.param == "sqlite":
         path = tmp_path / "portal.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
@@ -92,9 +96,11 @@ def database(
     config.use(replace(config.current(), database_url=url))
     db.connect(url)
     yield url
+    astray = listed.strays() if db.is_connected() and db.version() else {}
     db.disconnect()
     if server is not None:
         server.drop_database(name)
+    assert not astray
 
 
 @pytest.fixture(scope="session")

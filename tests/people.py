@@ -92,6 +92,7 @@ def subscription(
             price_id=price_id,
             quantity=quantity,
             previously_billed_at=began,
+            **_billed(price_id, 0 if fields.get("status") == "trialing" else quantity),
             created_at=began,
             updated_at=began,
         )
@@ -135,6 +136,11 @@ def mails_of(subscription_id: str) -> list[str]:
     with transaction():
         wanted = select(Mail.kind).where(Mail.subscription_id == subscription_id).order_by(Mail.id)
         return list(session().scalars(wanted))
+
+
+def _billed(price_id: str, quantity: int) -> dict[str, int]:
+    with transaction():
+        return {"billed_quantity": quantity, "billed_amount": session().get_one(Price, price_id).amount * quantity}
 
 
 def _card(customer_id: str, reference: str) -> str:

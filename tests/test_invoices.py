@@ -102,6 +102,16 @@ def test_an_invoice_that_is_not_paid_says_so(fields: dict[str, Any], said: str) 
     assert "Paid" not in text
 
 
+def test_a_period_that_ends_at_midnight_is_named_by_its_last_day() -> None:
+    december = {
+        "period_starts_at": datetime(2026, 12, 1, tzinfo=UTC),
+        "period_ends_at": datetime(2027, 1, 1, tzinfo=UTC),
+    }
+    assert "1 December 2026 – 31 December 2026" in read(pdf(transaction(**december)))
+    assert "1 December 2026 – 1 January 2027" in read(pdf(transaction(**december), zone="Europe/Berlin"))
+    assert "8 April 2026 – 8 May 2026" in read(pdf(transaction()))
+
+
 def test_a_free_period_needs_no_card_and_no_address() -> None:
     free = transaction(line(unit=0), payments=[], invoice_number=None)
     nobody = Customer(name=None, email="amelia.harper@example.com")

@@ -137,6 +137,53 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_staff_sessions_ends_at"), ["ends_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_staff_sessions_staff_id"), ["staff_id"], unique=False)
 
+    op.create_table(
+        "listing_entries",
+        sa.Column("part", sa.String(), nullable=False),
+        sa.Column("subscription_id", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("ends_at", portal.db.Instant(timezone=True), nullable=True),
+        sa.Column("canceled_by", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["subscription_id"],
+            ["subscriptions.id"],
+            name=op.f("fk_listing_entries_subscription_id_subscriptions"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("part", "subscription_id", name=op.f("pk_listing_entries")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("listing_entries", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_listing_entries_by",
+            ["part", "state", "canceled_by", "subscription_id", "ends_at"],
+            unique=False,
+            postgresql_where=sa.text("canceled_by IS NOT NULL"),
+            sqlite_where=sa.text("canceled_by IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_listing_entries_ends", ["part", "state", "ends_at", "subscription_id", "canceled_by"], unique=False
+        )
+        batch_op.create_index(
+            "ix_listing_entries_state", ["part", "state", "subscription_id", "ends_at", "canceled_by"], unique=False
+        )
+
+    op.create_table(
+        "listing_terms",
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("text", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False),
+        sa.Column("customer_id", sa.String(), nullable=False),
+        sa.Column("subscription_id", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_listing_terms_customer_id_customers")),
+        sa.ForeignKeyConstraint(
+            ["subscription_id"],
+            ["subscriptions.id"],
+            name=op.f("fk_listing_terms_subscription_id_subscriptions"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("state", "text", "customer_id", "subscription_id", name=op.f("pk_listing_terms")),
+        sqlite_with_rowid=False,
+    )
     with op.batch_alter_table("api_requests", schema=None) as batch_op:
         batch_op.create_index(
             "ix_api_requests_refused",
@@ -167,10 +214,21 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("mails", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("has_facts", sa.Boolean(), server_default=sa.true(), nullable=False))
         batch_op.add_column(sa.Column("event_id", sa.String(), nullable=True))
         batch_op.create_index(batch_op.f("ix_mails_subscription_id_mails_id"), ["subscription_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_mails_with_facts",
+            ["status", "created_at"],
+            unique=False,
+            postgresql_where=sa.text("has_facts"),
+            sqlite_where=sa.text("has_facts"),
+        )
 
     with op.batch_alter_table("notifications", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("response_code", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("error", sa.String(), nullable=True))
+        batch_op.drop_index(batch_op.f("ix_notifications_created_at"))
         batch_op.create_index(
             "ix_notifications_failed",
             ["setting_id", "id"],
@@ -194,16 +252,13 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("role", sa.String(), server_default="support", nullable=False))
         batch_op.add_column(sa.Column("removed_at", portal.db.Instant(timezone=True), nullable=True))
 
+    with op.batch_alter_table("subscription_items", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("billed_quantity", sa.Integer(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("billed_amount", sa.BigInteger(), server_default="0", nullable=False))
+
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("canceled_by", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("remaining_payments", sa.Integer(), nullable=True))
-        batch_op.create_index(
-            "ix_subscriptions_canceled_by",
-            ["canceled_by", "id"],
-            unique=False,
-            postgresql_where=sa.text("canceled_by IS NOT NULL"),
-            sqlite_where=sa.text("canceled_by IS NOT NULL"),
-        )
 
     # ### end Alembic commands ###
 
@@ -211,13 +266,12 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     with op.batch_alter_table("subscriptions", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_subscriptions_canceled_by",
-            postgresql_where=sa.text("canceled_by IS NOT NULL"),
-            sqlite_where=sa.text("canceled_by IS NOT NULL"),
-        )
         batch_op.drop_column("remaining_payments")
         batch_op.drop_column("canceled_by")
+
+    with op.batch_alter_table("subscription_items", schema=None) as batch_op:
+        batch_op.drop_column("billed_amount")
+        batch_op.drop_column("billed_quantity")
 
     with op.batch_alter_table("staff", schema=None) as batch_op:
         batch_op.drop_column("removed_at")
@@ -240,10 +294,17 @@ def downgrade() -> None:
             postgresql_where=sa.text("status = 'failed'"),
             sqlite_where=sa.text("status = 'failed'"),
         )
+        batch_op.create_index(batch_op.f("ix_notifications_created_at"), ["created_at"], unique=False)
+        batch_op.drop_column("error")
+        batch_op.drop_column("response_code")
 
     with op.batch_alter_table("mails", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_mails_with_facts", postgresql_where=sa.text("has_facts"), sqlite_where=sa.text("has_facts")
+        )
         batch_op.drop_index(batch_op.f("ix_mails_subscription_id_mails_id"))
         batch_op.drop_column("event_id")
+        batch_op.drop_column("has_facts")
 
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.drop_index(
@@ -266,6 +327,17 @@ def downgrade() -> None:
             "ix_api_requests_refused", postgresql_where=sa.text("status >= 400"), sqlite_where=sa.text("status >= 400")
         )
 
+    op.drop_table("listing_terms")
+    with op.batch_alter_table("listing_entries", schema=None) as batch_op:
+        batch_op.drop_index("ix_listing_entries_state")
+        batch_op.drop_index("ix_listing_entries_ends")
+        batch_op.drop_index(
+            "ix_listing_entries_by",
+            postgresql_where=sa.text("canceled_by IS NOT NULL"),
+            sqlite_where=sa.text("canceled_by IS NOT NULL"),
+        )
+
+    op.drop_table("listing_entries")
     with op.batch_alter_table("staff_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_staff_sessions_staff_id"))
         batch_op.drop_index(batch_op.f("ix_staff_sessions_ends_at"))

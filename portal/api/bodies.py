@@ -113,9 +113,11 @@ def _with_whole_numbers(raw: bytes, wrong: ValidationError) -> bytes:
 def read_query(model: type[Model]) -> Model:
     """The query string as a model. Raises InvalidRequest (invalid_field)."""
     sent = request.args.to_dict()
-    for name, value in sent.items():
-        if "\x00" in name + value:
+    for name, values in request.args.lists():
+        if "\x00" in name + values[0]:
             raise invalid_field(name[:100], "must not contain the NUL character")
+        if len(values) > 1:
+            raise invalid_field(name[:100], "stands there twice; separate several values by commas")
     try:
         return model.model_validate(sent)
     except ValidationError as wrong:

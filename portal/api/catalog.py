@@ -31,7 +31,7 @@ Currency = Annotated[
 ]
 Line = Annotated[str, Field(max_length=1024)]
 Statuses = bodies.Several[entities.CatalogStatus]
-Search = Annotated[str, Field(max_length=100)]
+Search = Annotated[str, Field(min_length=1, max_length=100)]
 Flag = Literal["true", "false"]
 
 

@@ -165,7 +165,7 @@ _FIELDS: dict[str, str] = {
     "update_subscription_payment_method": "The page that takes another card.",
     "disposition": "Whether a browser shows the file or saves it.",
     "payment_terms": "When it is to be paid.",
-    "enable_checkout": "Whether it can be paid on a page as well.",
+    "enable_checkout": "Kept, and without effect: an invoice is paid by other means than the checkout.",
     "purchase_order_number": "The customer's order number.",
     "additional_information": "More that stands on the invoice.",
     "customer": "The customer, whole; to correct an invoice, what it says of them.",

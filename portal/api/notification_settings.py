@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from portal import destinations
 from portal.access import app_actor
-from portal.api import bodies, lists
+from portal.api import bodies, catalog, lists
 from portal.api.operations import operation
 from portal.db import session, transaction
 from portal.domain import entities, event_types, notification_entities, notification_settings, notifications
@@ -52,7 +52,7 @@ class Rotate(bodies.Body):
 class Settings(lists.Query):
     after: entities.NotificationSettingId | None = None
     per_page: lists.PerPage = lists.MOST
-    active: bool | None = None
+    active: catalog.Flag | None = None
     traffic_source: TrafficSource | None = None
 
 
@@ -72,7 +72,7 @@ def list_notification_settings(query: Any) -> Response:
     """List destinations of events."""
     wanted = select(NotificationSetting).where(NotificationSetting.deleted_at.is_(None))
     if query.active is not None:
-        wanted = wanted.where(NotificationSetting.active.is_(query.active))
+        wanted = wanted.where(NotificationSetting.active.is_(query.active == "true"))
     if query.traffic_source is not None:
         wanted = wanted.where(NotificationSetting.traffic_source == query.traffic_source)
     page = lists.Page(query, wanted, NotificationSetting.id)

@@ -19,7 +19,7 @@ from portal.domain.notifications import Notification, NotificationLog
 class Notifications(events.Span):
     after: entities.NotificationId | None = None
     notification_setting_id: bodies.Several[bodies.Part] = []
-    search: str | None = Field(None, max_length=200)
+    search: str | None = Field(None, min_length=1, max_length=200)
     status: bodies.Several[Literal["not_attempted", "needs_retry", "delivered", "failed"]] = []
 
 
@@ -41,7 +41,8 @@ def list_notifications(query: Any) -> Response:
     Of the last 90 days. `search` is the id of a notification or event, or part of an event's type; `from` and `to` are
     compared with the event's `occurred_at`.
     """
-    wanted = events.spanned(select(Notification, Event).join(Event, Event.id == Notification.event_id), query)
+    known = select(Notification, Event).join(Event, Event.id == Notification.event_id)
+    wanted = events.spanned(known.where(Notification.id >= notifications.first_recent()), query)
     if query.notification_setting_id:
         wanted = wanted.where(Notification.setting_id.in_(query.notification_setting_id))
     if query.status:
@@ -56,7 +57,7 @@ def list_notifications(query: Any) -> Response:
 @operation("GET", "/notifications/<id>", permission="notification.read", gives=notification_entities.Notification)
 def get_notification(id: str) -> notification_entities.Notification:
     """Read a notification."""
-    return notification(*notifications.get(id))
+    return notification(*notifications.recent(id))
 
 
 @operation(
@@ -70,9 +71,10 @@ def get_notification(id: str) -> notification_entities.Notification:
 def list_notification_logs(id: str, query: Any) -> Response:
     """List the attempts of a notification.
 
-    `response_code` is 0 where nobody answered; `error` then says why. The first 2 KB of an answer are kept.
+    `response_code` is 0 where nobody answered; `error` then says why. The first 2 KB of an answer are kept. Mails have
+    none; `status` and `times_attempted` of the notification say what became of them.
     """
-    row, _ = notifications.get(id)
+    row, _ = notifications.recent(id)
     wanted = select(NotificationLog).where(NotificationLog.notification_id == row.id)
     page = lists.Page(query, wanted, NotificationLog.id)
     return page.answer([notification_log(each) for each in session().scalars(page.statement())])
@@ -93,4 +95,5 @@ def replay_notification(id: str) -> notification_entities.ReplayedNotification:
     must not be a replay itself.
     """
     with transaction():
-        return {"notification_id": notifications.replay(id, by=app_actor()).id}
+        known, _ = notifications.recent(id)
+        return {"notification_id": notifications.replay(known.id, by=app_actor()).id}

@@ -156,7 +156,7 @@ def preview_subscription_update(id: str, body: Update) -> dict[str, Any]:
     permission="subscription.write",
     takes=Charge,
     gives=entities.ManagedSubscription,
-    refuses=(*REFUSES_CHANGES, *_REFUSES_PAYING, "subscription_not_active"),
+    refuses=(*REFUSES_CHANGES, *_REFUSES_PAYING, "subscription_not_active", "entity_archived"),
     example={
         "effective_from": "next_billing_period",
         "items": [{"price_id": "pri_01htymmb3hj0q9fmckjbtrmd73", "quantity": 1}],
@@ -181,7 +181,7 @@ def create_subscription_charge(id: str, body: Charge) -> entities.ManagedSubscri
     permission="subscription.read",
     takes=Charge,
     gives=billing_entities.SubscriptionPreview,
-    refuses=(*REFUSES_CHANGES, "subscription_locked_pending_changes", "subscription_not_active"),
+    refuses=(*REFUSES_CHANGES, "subscription_locked_pending_changes", "subscription_not_active", "entity_archived"),
     example={
         "effective_from": "next_billing_period",
         "items": [{"price_id": "pri_01htymmb3hj0q9fmckjbtrmd73", "quantity": 1}],

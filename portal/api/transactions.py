@@ -161,13 +161,11 @@ def update_transaction(id: str, body: TransactionUpdate, query: One) -> Any:
             "transaction_cannot_be_modified_and_canceled", "Send status alone to cancel it. Nothing was changed."
         )
     with transaction():
-        found = transactions.get(id)
+        found = orders.call_off(id, by=app_actor()) if body.status == "canceled" else transactions.get(id)
         if wanted:
             orders.update(found, wanted, by=app_actor())
         if body.status == "billed":
             purchases.invoice(found, by=app_actor())
-        if body.status == "canceled":
-            orders.call_off(found, by=app_actor())
     return answer(found, query.include)
 
 

@@ -15,7 +15,7 @@ from portal.db import transaction
 from portal.domain import staff, staff_sessions
 from portal.domain.actors import shell
 
-REQUESTS = 100
+REQUESTS = 300
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def _addresses(size: int) -> Iterator[tuple[str, list[str]]]:
     yield "ends in a month, by end", [f"ends_from={days[0]}&ends_to={days[-1]}&sort=ends"]
     yield "canceled by staff", ["by=staff"]
     yield "search: common first name", [f"q={name_of(n).split()[0]}" for n in range(20)]
+    yield "search: the same, newest first", [f"q={name_of(n).split()[0]}&sort=newest" for n in range(20)]
     yield "search: everybody's domain", ["q=example.com"]
     yield "search: one address", [f"q={quote(email_of(n))}" for n in somebody]
     yield "search: two words", [f"q={quote(' '.join(reversed(name_of(n).split())))}" for n in somebody]

@@ -142,7 +142,12 @@ class Maker:
 
     def _item(self, n: int) -> Row:
         sold = {"price_id": made_id("pri", n % PRODUCTS), "status": "active", "quantity": 10, "recurring": 1}
-        billed = {"previously_billed_at": self.billing(n // PRODUCTS % 25)[0]}
+        cost = 10 * (1000 + n % PRODUCTS)
+        billed = {
+            "previously_billed_at": self.billing(n // PRODUCTS % 25)[0],
+            "billed_quantity": 10,
+            "billed_amount": cost,
+        }
         return {"subscription_id": made_id("sub", n), "position": 0, **sold, **billed, **self.dates}
 
     def _transaction(self, n: int) -> Row:

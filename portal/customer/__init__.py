@@ -6,7 +6,6 @@ from flask import Blueprint, Flask, request
 from flask_login import current_user
 
 from portal import access, config, forms, i18n, web
-from portal.errors import OnlyLooking
 from portal.forms import see_other
 
 __all__ = ["bp", "register", "see_other"]
@@ -29,10 +28,9 @@ bp.before_request(forms.refuse_foreign)
 
 @bp.before_request
 def _refuse_colleagues() -> None:
-    """Who is signed in to the console in this browser looks at what customers see, and does nothing in their place."""
-    acts = request.method not in ("GET", "HEAD") and request.endpoint not in _OF_NOBODY
-    if acts and access.colleague_beside():
-        raise OnlyLooking("You are signed in to the console in this browser. Nothing was changed.")
+    """In the console's browser staff look at what customers see, and do nothing in their place."""
+    if request.method not in ("GET", "HEAD") and request.endpoint not in _OF_NOBODY:
+        access.refuse_colleagues()
 
 
 def _speak() -> None:

@@ -1,7 +1,8 @@
 """Who may see a checkout: a browser that followed its link, or the customer it was made for.
 
 The link's token is exchanged for a cookie that is sent to this checkout only and opens nothing else, so no token
-stays in the address bar. Following never acts; the link may be followed again and by mail scanners.
+stays in the address bar. Following never acts; the link may be followed again and by mail scanners. Staff who follow
+it beside the console get a cookie that is good only beside it: they look, and never pay as the customer.
 """
 
 from collections.abc import Callable
@@ -11,12 +12,12 @@ from typing import Any
 from flask import Response, g, render_template, request
 from flask_login import current_user
 
-from portal import clock, config, links, tokens
+from portal import access, clock, config, links, tokens
 from portal.customer import see_other
 from portal.db import session
 from portal.domain import transactions
 from portal.domain.actors import Actor
-from portal.domain.browser_sessions import PORTAL
+from portal.domain.browser_sessions import CONSOLE, PORTAL
 from portal.domain.customers import Customer
 from portal.domain.transactions import UNBILLED, Transaction
 from portal.errors import InvalidRequest, NotFound
@@ -74,9 +75,9 @@ def _seen(id: str) -> Transaction:
 
 
 def _read(token: str, purpose: str, id: str) -> Transaction:
-    """The transaction a token stands for. Raises Forged, Expired."""
+    """The transaction a token stands for. Raises Forged, Expired; OnlyLooking, see `access.way_in`."""
     claims = tokens.read(token, purpose)
-    if claims.origin != id:
+    if claims.origin != id or (claims.page == CONSOLE and access.way_in("checkout") != CONSOLE):
         raise tokens.Forged
     bought = transactions.get(id)
     if not _only_typed(bought):
@@ -93,9 +94,8 @@ def _only_typed(bought: Transaction) -> bool:
 
 def _give_cookie(response: Response, bought: Transaction) -> Response:
     settings = config.current()
-    value = tokens.issue(
-        tokens.CHECKOUT_VISIT, bought.id, page="checkout", expires_at=clock.now() + settings.session_longest
-    )
+    way, expires_at = access.way_in("checkout"), clock.now() + settings.session_longest
+    value = tokens.issue(tokens.CHECKOUT_VISIT, bought.id, page=way, expires_at=expires_at)
     response.set_cookie(
         _cookie_name(),
         value,

@@ -6,7 +6,7 @@ from flask_login import current_user
 from portal.access import customer_required
 from portal.customer import bp, see_other
 from portal.db import transaction
-from portal.domain import cancellation
+from portal.domain import cancellation, ending
 from portal.domain.browser_sessions import KEEP
 
 
@@ -15,7 +15,8 @@ from portal.domain.browser_sessions import KEEP
 def keep(id: str) -> str:
     subscription = current_user.subscription(id)
     too_late = subscription.ends_at is not None and g.received_at >= subscription.ends_at
-    return render_template("customer/keep.html", subscription=subscription, too_late=too_late)
+    coming = ending.once_kept(subscription)
+    return render_template("customer/keep.html", subscription=subscription, too_late=too_late, coming=coming)
 
 
 @bp.post("/subscriptions/<id>/keep")

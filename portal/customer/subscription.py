@@ -29,6 +29,7 @@ def subscription(id: str) -> str:
     shown = current_user.subscription(id)
     payments = transactions.of_subscription(id)
     owed = [each for each in payments if each.status in OPEN]
+    banner = _banner(shown)
     return render_template(
         "customer/subscription.html",
         subscription=shown,
@@ -37,7 +38,8 @@ def subscription(id: str) -> str:
         plan=payment_plans.progress(shown, owed),
         coming=ending.charges_until(shown, shown.ends_at) if shown.bills_until_end else [],
         history=events.history(id),
-        banner=_banner(shown),
+        banner=banner,
+        next_bill=ending.once_kept(shown) if banner == "kept" else None,
         reasons=config.current().cancel_reasons,
     )
 

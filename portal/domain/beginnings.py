@@ -116,6 +116,8 @@ def _item(position: int, bought: dict[str, Any], agreed: Terms) -> SubscriptionI
         quantity=bought["quantity"],
         recurring=True,
         previously_billed_at=None if trial else now,
+        billed_quantity=0 if trial else bought["quantity"],
+        billed_amount=0 if trial else bought["amount"],
         trial_starts_at=now if trial else None,
         trial_ends_at=agreed.ends_at if trial else None,
         created_at=now,

@@ -5,7 +5,7 @@ from typing import Any
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import charges, events, mails
+from portal.domain import billed, charges, events, mails
 from portal.domain.actors import Actor
 from portal.domain.charges import Bill
 from portal.domain.counters import next_invoice_number
@@ -26,6 +26,7 @@ def bill(
 
     A `share` is what a period costs of which only a part is billed.
     """
+    billed.in_full(subscription)
     waiting = charges.waiting_of(subscription.id)
     whole = charges.next_bill(subscription, [each.line for each in waiting], share)
     made = _made(

@@ -7,8 +7,9 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, bindparam, delete, func, insert, select, update
+from sqlalchemy import ForeignKey, Index, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal import clock, config
@@ -112,9 +113,13 @@ def how_many_of(customer_id: str) -> int:
     return session().scalar(own.where(BrowserSession.customer_id == customer_id, *lives, Grant.way != CONSOLE)) or 0
 
 
-def hold(customer_id: str) -> None:
-    """Who lets a customer in and who calls them back take turns, until the end of the transaction."""
-    session().execute(select(Customer.id).where(Customer.id == customer_id).with_for_update(key_share=True))
+def hold(customers: str | Select[Any]) -> None:
+    """Who lets a customer in and who calls them back take turns, until the end of the transaction.
+
+    Of one customer, or of all whose ids a statement finds.
+    """
+    whose = Customer.id == customers if isinstance(customers, str) else Customer.id.in_(customers)
+    session().execute(select(Customer.id).where(whose).order_by(Customer.id).with_for_update(key_share=True))
 
 
 def begin(

@@ -32,7 +32,7 @@ from portal.domain import (
     transactions,
 )
 from portal.domain.actors import Actor, system
-from portal.domain.subscriptions import CANCEL, RENEWING, Subscription
+from portal.domain.subscriptions import CANCEL, RENEWING, RESUME, Subscription
 from portal.errors import (
     Changed,
     ChangePending,
@@ -71,8 +71,7 @@ def at_period_end(
     payment_plans.refuse_customer(subscription, by)
     _refuse_overtaken(subscription, by)
     if subscription.has_run_out(by.received_at) or (subscription.status == "paused" and by.kind == "key"):
-        subscription.cancellation = _why(reason, comment) or subscription.cancellation
-        _end(subscription, at=by.received_at, by=by, tell=tell)
+        _end(subscription, at=by.received_at, by=by, why=_why(reason, comment), tell=tell)
         return
     _schedule(subscription, subscription.paid_until, by=by, why=_why(reason, comment), tell=tell)
 
@@ -120,8 +119,7 @@ def now(
         raise ValueError("a customer ends a subscription at its period's end only")
     for debt in transactions.open_of(subscription.id):
         transactions.cancel(debt, by=by)
-    subscription.cancellation = _why(reason, comment) or subscription.cancellation
-    _end(subscription, at=clock.now(), by=by, tell=tell)
+    _end(subscription, at=clock.now(), by=by, why=_why(reason, comment), tell=tell)
 
 
 def withdraw(subscription: Subscription, *, by: Actor, tell: bool = True) -> bool:
@@ -268,8 +266,17 @@ def _untold(tell: bool) -> dict[str, Any]:
     return {} if tell else {"customer_told": False}
 
 
-def _end(subscription: Subscription, *, at: datetime, by: Actor, because: str = "", tell: bool = True) -> None:
-    """Ends one subscription at an instant."""
+def _end(
+    subscription: Subscription,
+    *,
+    at: datetime,
+    by: Actor,
+    why: dict[str, Any] | None = None,
+    because: str = "",
+    tell: bool = True,
+) -> None:
+    """Ends one subscription at an instant; `why` goes before what was said when its end was scheduled."""
+    subscription.cancellation = why or subscription.cancellation
     for name, value in _ended(at=at).items():
         setattr(subscription, name, value)
     subscription.canceled_by = by.kind
@@ -348,5 +355,6 @@ def _refuse_overtaken(subscription: Subscription, by: Actor) -> None:
 
 
 def _refuse_apps_while_pending(subscription: Subscription, by: Actor) -> None:
-    if by.kind == "key" and subscription.scheduled_action:
+    """A pause that is to end by itself binds nobody: what is paused ends at once. Raises ChangePending."""
+    if by.kind == "key" and subscription.scheduled_action not in (None, RESUME):
         raise ChangePending(f"A {subscription.scheduled_action} is scheduled already. Nothing was changed.")

@@ -111,6 +111,8 @@ def _take_items(subscription: Any, wanted: list[dict[str, Any]], known: dict[str
             item = _new_item(subscription, known[each["price_id"]], position)
         if item.quantity != each["quantity"]:
             item.quantity, item.updated_at = each["quantity"], now
+        item.billed_quantity = each.get("billed_quantity", each["quantity"])
+        item.billed_amount = each.get("billed_amount", item.price.amount * each["quantity"])
         items.append(item)
     subscription.items = sorted(items, key=lambda item: item.position)
 

@@ -59,9 +59,12 @@ class Bill:
         return self.amount - self.credit
 
 
-def line(price: Any, quantity: int, *, share: Share | None = None, credit: bool = False) -> dict[str, Any]:
-    """A line of a bill: the whole of a price, or a share of it; credit is negative."""
-    amount = price.amount * quantity * (-1 if credit else 1)
+def line(price: Any, quantity: int, *, share: Share | None = None, amount: int | None = None) -> dict[str, Any]:
+    """A line of a bill: the whole of a price, or a share of it.
+
+    `amount` is what the quantity cost when it was billed, if that was before; credit is negative.
+    """
+    amount = price.amount * quantity if amount is None else amount
     return {
         "id": ids.new("txnitm"),
         "quantity": quantity,

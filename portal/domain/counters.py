@@ -17,7 +17,15 @@ class Counter(Base):
 
 def next_invoice_number() -> str:
     """`2026-000042`. Taken inside a transaction: if that is undone, so is the number."""
-    insert = db.upsert(Counter).values(name="invoice", value=1)
-    counted = insert.on_conflict_do_update(index_elements=["name"], set_={"value": Counter.value + 1})
-    number = session().execute(counted.returning(Counter.value)).scalar_one()
-    return f"{clock.now():%Y}-{number:06d}"
+    return f"{clock.now():%Y}-{_count('invoice', 1):06d}"
+
+
+def hold(name: str) -> None:
+    """Whoever counts the same thing takes turns, until the end of the transaction."""
+    _count(name, 0)
+
+
+def _count(name: str, by: int) -> int:
+    insert = db.upsert(Counter).values(name=name, value=by)
+    counted = insert.on_conflict_do_update(index_elements=["name"], set_={"value": Counter.value + by})
+    return session().execute(counted.returning(Counter.value)).scalar_one()

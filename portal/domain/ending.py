@@ -56,6 +56,16 @@ def first_at(subscription: Any) -> datetime | None:
     return planned
 
 
+def once_kept(subscription: Any) -> Charge | None:
+    """The next bill if the end that is scheduled is taken back, with what waits for it; None if none is planned."""
+    at = first_at(subscription)
+    if at is None:
+        return None
+    period = next_period.unbroken(subscription, at)
+    waiting = [each.line for each in charges.waiting_of(subscription.id)]
+    return Charge(at, period, charges.next_bill(subscription, waiting, period.share))
+
+
 def plan_ends_at(subscription: Any) -> datetime | None:
     """When a payment plan ends by itself; None if it is none, or nothing is planned."""
     planned, left = first_at(subscription), subscription.remaining_payments

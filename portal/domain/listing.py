@@ -2,32 +2,62 @@
 
 How a page is found:
 
-    few      by a filter that fits FEW rows at most: all of them are read, tried and sorted
-    a walk   else an index that has the wanted order is walked, from where the page before ended, in steps; what it
-             meets is tried against the other filters. Of several such indexes the one is taken that gets farthest
-             with its first FEW entries, because it leaves out most
+    a range  an index has the wanted order and all of the filters: its next entries are the page
+    few      else by a filter that FEW entries at most fit: all of them are read, tried and sorted
+    a walk   else the index that has the wanted order is walked, from where the page before ended, in steps; what it
+             meets is tried against the other filters
     cut      after some MOST entries a page stops, however few it has found, and says where
 
-A cursor is the place of a row in the order, so that rows which come and go shift no page.
+A cursor is the place of an entry in the order, so that rows which come and go shift no page.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, true, union_all
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, select, union_all
 
-from portal import ids
+from portal import db, ids
 from portal.db import connection, table
 from portal.domain import snapshots
 from portal.domain.customers import Customer
-from portal.domain.listing_filters import FEW, NEWEST, OLDEST, ROW, Filters, as_is, conditions, number, one_of
-from portal.domain.listing_orders import Key, Walk, beyond, descends, in_order, place, walks
+from portal.domain.listing_entries import ACTIVE
+from portal.domain.listing_filters import (
+    BY_END,
+    ENTRY,
+    FEW,
+    PART,
+    ROW,
+    TERM,
+    Filters,
+    as_is,
+    begins_so,
+    conditions,
+    number,
+    one_of_ids,
+)
+from portal.domain.listing_orders import (
+    Key,
+    Mark,
+    beyond,
+    called_and_standing,
+    descends,
+    in_order,
+    keys,
+    mark,
+    newest,
+    place,
+    values,
+    walk,
+)
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import Transaction
 
-SIZE, MOST = 50, 5_000
+SIZE, MOST = 50, 2_500
 _FIRST_STEP = 16
+_SEARCHES = ("customers", "called")
+_kept = lru_cache(500)
 
 
 @dataclass(frozen=True)
@@ -49,12 +79,14 @@ class Page:
     following: Cursor | None = None
     previous: Cursor | None = None
     cut: bool = False
+    few: "_Few | None" = None
 
 
 def page(filters: Filters, cursor: Cursor | None = None, size: int = SIZE) -> Page:
     """One page, in order, also if it was asked for from behind."""
     back = cursor is not None and cursor.back
-    keys, stopped = _look(filters, cursor.key if cursor else None, back, size + 1)
+    found = _look(filters, cursor.key if cursor else None, back, size + 1)
+    keys, stopped = found.keys, found.stopped
     more, keys = len(keys) > size, keys[:size]
     if back and not more and stopped is None:
         return page(filters, None, size)
@@ -62,9 +94,9 @@ def page(filters: Filters, cursor: Cursor | None = None, size: int = SIZE) -> Pa
     onward, cut = Cursor(end, back) if end else None, bool(stopped) and not more
     if back:
         keys.reverse()
-        return Page(_whole(keys), Cursor(keys[-1] if keys else stopped or ()), onward, cut)
+        return Page(_whole(keys), Cursor(keys[-1] if keys else stopped or ()), onward, cut, found.few)
     before = Cursor(keys[0] if keys else cursor.key, back=True) if cursor else None
-    return Page(_whole(keys), onward, before, cut)
+    return Page(_whole(keys), onward, before, cut, found.few)
 
 
 def every(filters: Filters, batch: int = 500) -> Iterator[Sequence[Any]]:
@@ -83,15 +115,17 @@ def count(filters: Filters, first: Page) -> int | None:
     """
     if first.following is None:
         return len(first.rows)
-    tried = conditions(filters)
-    plain = filters if filters.order in (NEWEST, OLDEST) else replace(filters, sort=NEWEST)
-    walk = next((each for each in walks(plain) if tried.keys() <= each.covers), None)
-    if walk is not None:
-        return _number_of(walk.entries(None, False, FEW + 1))
-    name, few = filters.shortest
-    if name is not None:
-        return _number_of(select(ROW.id).where(*_among(name, few, tried)).limit(number(FEW + 1)))
-    return None
+    shape = filters.shape
+    for order in (newest(shape), replace(shape, sort=BY_END)):
+        if conditions(shape).keys() <= walk(order).covers:
+            return connection().scalar(_number_of_some(order, FEW + 1), filters.values)
+    few = first.few or _few(filters)
+    if few is None:
+        return None
+    if few.way == "called" and conditions(shape).keys() <= {"search", "state"}:
+        return len(set(few.ids))
+    counting = _number_among(shape, few.way, FEW + 1, db.is_postgresql())
+    return connection().scalar(counting, filters.values | {"ids": few.ids})
 
 
 def named(text: str) -> tuple[str, str] | None:
@@ -108,91 +142,142 @@ def named(text: str) -> tuple[str, str] | None:
     return ("subscription", found.subscription_id) if found.subscription_id else ("customer", found.customer_id)
 
 
-def _look(filters: Filters, after: Key | None, back: bool, want: int) -> tuple[list[Key], Key | None]:
-    """Up to so many keys from a place on; and, if it gave up before it had looked at all, where."""
-    if not filters.can_fit:
-        return [], None
-    tried, possible = conditions(filters), walks(filters)
-    walk = next((each for each in possible if tried.keys() <= each.covers), None)
-    if walk is not None:
-        return _keys(walk.entries(after, back, want)), None
-    name, few = filters.shortest
-    if name is not None:
-        return _sorted(filters, _among(name, few, tried), after, back, want), None
-    return _walked(_farthest(possible, after, back), tried, after, back, want)
+@dataclass(frozen=True)
+class _Few:
+    """The filter that fewest entries fit, if these are FEW, and the ids it leads to."""
+
+    way: str
+    ids: list[str]
 
 
-def _walked(
-    walk: Walk, tried: dict[str, ColumnElement[bool]], after: Key | None, back: bool, want: int
-) -> tuple[list[Key], Key | None]:
+@dataclass(frozen=True)
+class _Found:
+    """`stopped`: where it gave up before it had looked at all."""
+
+    keys: list[Key]
+    stopped: Key | None = None
+    few: _Few | None = None
+
+
+def _look(filters: Filters, after: Key | None, back: bool, want: int) -> _Found:
+    """Up to so many keys from a place on."""
+    if not filters.wanted:
+        return _Found([])
+    shape = filters.shape
+    if conditions(shape).keys() <= walk(shape).covers:
+        return _Found(_keys(_next(shape, mark(filters, after), back, want), values(filters, after)))
+    if (few := _few(filters)) is not None:
+        among = _next_among(shape, few.way, after is not None, back, want, db.is_postgresql())
+        return _Found(_keys(among, values(filters, after) | {"ids": few.ids}), few=few)
+    return _walked(filters, after, back, want)
+
+
+def _walked(filters: Filters, after: Key | None, back: bool, want: int) -> _Found:
     """What fits of the next entries, in steps as long as what was found lets expect."""
-    rest = as_is([each for name, each in tried.items() if name not in walk.covers])
     found: list[Key] = []
-    step, looked = _FIRST_STEP * want, 0
+    step, looked, shape = _FIRST_STEP * want, 0, filters.shape
     while looked < MOST:
-        fitting, after = _step(walk, rest, after, back, step, want - len(found))
-        found += fitting
+        asked = values(filters, after) | {"want": want - len(found)}
+        rows = connection().execute(_step(shape, mark(filters, after), back, step), asked).all()
+        found += [tuple(row[1:]) for row in rows if not row[0]]
+        after = next((tuple(row[1:]) for row in rows if row[0]), None)
         if len(found) == want or after is None:
-            return found, None
+            return _Found(found)
         looked += step
         expected = looked * (want - len(found)) // (len(found) or 1)
         step = 1 << min(expected, looked, max(MOST - looked, 0)).bit_length()  # few lengths: statements are kept
-    return found, after
+    return _Found(found, after)
 
 
-def _step(
-    walk: Walk, rest: ColumnElement[bool], after: Key | None, back: bool, step: int, want: int
-) -> tuple[list[Key], Key | None]:
+def _few(filters: Filters) -> _Few | None:
+    shape = filters.shape
+    size, way = min(
+        zip(connection().execute(_sizes(shape, FEW + 1), filters.values).one(), _ways(shape, FEW + 1), strict=True)
+    )
+    if size > FEW:
+        return None
+    return _Few(way, list(connection().scalars(_ways(shape, FEW + 1)[way], filters.values)))
+
+
+def _keys(wanted: Select[Any], asked: dict[str, Any]) -> list[Key]:
+    return [tuple(row) for row in connection().execute(wanted, asked)]
+
+
+@_kept
+def _next(shape: Filters, after: Mark | None, back: bool, want: int) -> Select[Any]:
+    """The keys of the next entries of the index."""
+    entries = walk(shape).entries(after, back, want)
+    return entries.with_only_columns(*keys(entries), maintain_column_froms=True)
+
+
+@_kept
+def _step(shape: Filters, after: Mark | None, back: bool, step: int) -> Select[Any]:
     """What fits of so many entries, up to `want`; and the last of them, unless there are fewer."""
-    met, down = walk.entries(after, back, step).cte("met"), walk.descends != back
-    fits = select(true()).where(ROW.id == list(met.c)[-1], rest).scalar_subquery()
-    fitting = in_order(select(met).where(fits), down).limit(want).subquery()
-    last = in_order(select(met), down).offset(number(step - 1)).limit(number(1)).subquery()
+    index = walk(shape)
+    met, down = index.entries(after, back, step).cte("met"), index.descends != back
+    key = keys(select(met))
+    tried = conditions(shape, {**met.c, "subscription_id": key[-1]})
+    rest = as_is([each for name, each in tried.items() if name not in index.covers])
+    fitting = in_order(select(*key).where(rest), down).limit(bindparam("want", type_=Integer())).subquery()
+    last = in_order(select(*key), down).offset(number(step - 1)).limit(number(1)).subquery()
     both = union_all(select(number(0).label("is_last"), fitting), select(number(1), last)).subquery()
-    keys = _keys(in_order(select(both), down))
-    return [key[1:] for key in keys if not key[0]], next((key[1:] for key in keys if key[0]), None)
+    return in_order(select(both), down)
 
 
-def _farthest(among: Sequence[Walk], after: Key | None, back: bool) -> Walk:
-    """The walk whose first FEW entries lead farthest."""
-    if len(among) == 1:
-        return among[0]
-    reached = [(walk, _reached(walk, after, back)) for walk in among]
-    to_the_end = next((walk for walk, key in reached if key is None), None)
-    down = among[0].descends != back
-    return to_the_end or (min if down else max)(reached, key=lambda each: each[1] or ())[0]
+@_kept
+def _ways(shape: Filters, some: int) -> dict[str, Select[str]]:
+    """By each filter the ids of what fits it, up to so many: of customers where a search leads to them."""
+    ways = {"entries": select(walk(newest(shape)).some(some).subquery().c.k0)}
+    if shape.has_ends:
+        ways["ends"] = select(walk(replace(shape, sort=BY_END)).some(some).subquery().c.k2)
+    if shape.search and ACTIVE in shape.wanted:
+        ways["customers"] = select(TERM.customer_id).where(begins_so(TERM.text)).order_by(TERM.text).limit(number(some))
+    elif shape.search:
+        ways["called"] = select(called_and_standing(shape, some).subquery().c.subscription_id)
+    return ways
 
 
-def _reached(walk: Walk, after: Key | None, back: bool) -> Key | None:
-    """The entry at which FEW steps end; None if there are fewer."""
-    entries = walk.entries(after, back, FEW).subquery()
-    found = _keys(in_order(select(entries), walk.descends != back).offset(number(FEW - 1)).limit(number(1)))
-    return found[0] if found else None
+@_kept
+def _sizes(shape: Filters, some: int) -> Select[Any]:
+    ways = _ways(shape, some).values()
+    return select(*(select(func.count()).select_from(each.subquery()).scalar_subquery() for each in ways))
 
 
-def _among(name: str, few: list[str], tried: dict[str, ColumnElement[bool]]) -> list[ColumnElement[bool]]:
-    """The rows that a filter led to, tried against all: they may have changed since."""
-    column = ROW.customer_id if name == "search" else ROW.id
-    return [one_of(column, few), as_is(list(tried.values()))]
+@_kept
+def _number_of_some(shape: Filters, some: int) -> Select[Any]:
+    return select(func.count()).select_from(walk(shape).some(some).subquery())
 
 
-def _sorted(
-    filters: Filters, fitting: Sequence[ColumnElement[bool]], after: Key | None, back: bool, want: int
-) -> list[Key]:
-    down = descends(filters) != back
-    rows = select(*place(filters)).where(*fitting).subquery("rows")
-    wanted = select(rows)
-    if after is not None:
-        wanted = wanted.where(beyond(list(rows.c), after, down))
-    return _keys(in_order(wanted, down).limit(number(want)))
+@_kept
+def _number_among(shape: Filters, way: str, some: int, postgresql: bool) -> Select[Any]:
+    if way == "customers" and conditions(shape).keys() <= {"search"}:
+        theirs = _of_customers(postgresql)
+    else:
+        theirs = _among(shape, way, [ENTRY.subscription_id], postgresql)
+    return select(func.count()).select_from(theirs.limit(number(some)).subquery())
 
 
-def _keys(wanted: Select[Any]) -> list[Key]:
-    return [tuple(row) for row in connection().execute(wanted)]
+@_kept
+def _next_among(shape: Filters, way: str, goes_on: bool, back: bool, want: int, postgresql: bool) -> Select[Any]:
+    down = descends(shape) != back
+    rows = _among(shape, way, place(shape), postgresql).subquery("rows")
+    wanted = select(rows).where(beyond(list(rows.c), down)) if goes_on else select(rows)
+    return in_order(wanted, down).limit(number(want))
 
 
-def _number_of(wanted: Select[Any]) -> int:
-    return connection().scalar(select(func.count()).select_from(wanted.subquery())) or 0
+def _among(shape: Filters, way: str, columns: Sequence[ColumnElement[Any]], postgresql: bool) -> Select[Any]:
+    """The entries that one filter led to, tried against the others; they may have changed since."""
+    tried = conditions(shape)
+    if way in _SEARCHES:
+        del tried["search"]
+    wanted = select(*columns).where(ENTRY.part == PART, as_is(list(tried.values())))
+    if way == "customers":
+        return wanted.where(ENTRY.subscription_id.in_(_of_customers(postgresql)))
+    return wanted.where(one_of_ids(ENTRY.subscription_id, postgresql))
+
+
+def _of_customers(postgresql: bool) -> Select[str]:
+    return select(ROW.id).where(one_of_ids(ROW.customer_id, postgresql))
 
 
 def _whole(keys: Sequence[Key]) -> list[Any]:

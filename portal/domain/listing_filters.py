@@ -1,49 +1,51 @@
-"""What the list of subscriptions can be filtered by, as conditions and as the shortest way to what fits."""
+"""What the list of subscriptions can be filtered by, as conditions on its entries.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
+To make a statement takes ten times as long as to carry it out. So statements are made once for each `shape` of
+filters and kept; what is asked for comes as values, under the names below.
+"""
 
-import orjson
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Integer,
-    Select,
     String,
     and_,
     any_,
+    bindparam,
     case,
     exists,
     func,
-    literal,
     literal_column,
     select,
     true,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from portal import db
-from portal.db import Instant, connection, table
+from portal.db import Instant, table
 from portal.domain import search
-from portal.domain.catalog import Price
+from portal.domain.listing_entries import EVERYTHING, PENDING, STATES, ListingEntry, ListingTerm
 from portal.domain.search import SearchTerm
-from portal.domain.subscriptions import ENDS, STATE, Subscription, SubscriptionItem
+from portal.domain.subscriptions import Subscription
 
-PENDING = "pending"
-STATES = ("active", PENDING, "past_due", "trialing", "paused", "canceled")
 ENDING = (PENDING, "canceled")
 WHO = ("customer", "staff", "key", "system")
 NEWEST, OLDEST, BY_END, BY_NAME = SORTS = ("newest", "oldest", "ends", "name")
 FEW = 500
-"""Up to so many rows are all read; of more, an index is walked in the wanted order."""
-MOST_PRICES = 20
-"""Of a product with more prices no index is walked: each would be a range of its own."""
+"""Up to so many entries are all read; of more, an index is walked in the wanted order."""
 
-ROW, ITEM, TERM = table(Subscription).c, table(SubscriptionItem).c, table(SearchTerm).c
-state: ColumnElement[str] = literal_column(STATE)
-ends: ColumnElement[datetime] = literal_column(ENDS, Instant())
+PART, ENDS_FROM, ENDS_BEFORE = (
+    bindparam("part", type_=String()),
+    bindparam("ends_from", type_=Instant()),
+    bindparam("ends_before", type_=Instant()),
+)
+TEXT, TEXT_END = bindparam("text", type_=String()), bindparam("text_end", type_=String())
+
+ROW, ENTRY = table(Subscription).c, table(ListingEntry).c
+TERM, STATE_TERM = table(SearchTerm).c, table(ListingTerm).c
 
 
 def word(known: str | None) -> ColumnElement[str]:
@@ -83,35 +85,22 @@ class Filters:
         among = ENDING if self.canceled_by else STATES
         return tuple(each for each in among if each in (self.states or STATES))
 
-    @cached_property
-    def prices(self) -> list[str]:
-        """The prices of the wanted product."""
-        if self.product_id is None:
-            return []
-        priced = table(Price).c
-        return list(connection().scalars(select(priced.id).where(priced.product_id == self.product_id)))
+    @property
+    def has_all_states(self) -> bool:
+        return len(self.wanted) == len(STATES)
 
     @property
-    def has_few_prices(self) -> bool:
-        return len(self.prices) <= MOST_PRICES
+    def shape(self) -> "Filters":
+        """The same without its values: what decides how a statement is made."""
+        given = {name: each for name, each in _ANY.items() if getattr(self, name)}
+        return replace(self, **given)
 
     @property
-    def can_fit(self) -> bool:
-        return bool(self.wanted) and (self.product_id is None or bool(self.prices))
-
-    @cached_property
-    def shortest(self) -> tuple[str | None, list[str]]:
-        """The filter that fits fewest rows, if these are FEW, and the ids it leads to."""
-        possible = ways(self)
-        if len(possible) > 1:
-            sizes = [select(func.count()).select_from(each.subquery()).scalar_subquery() for each in possible.values()]
-            size, name = min(zip(connection().execute(select(*sizes)).one(), possible, strict=True))
-            possible = {name: possible[name]} if size <= FEW else {}
-        for name, wanted in possible.items():
-            found = list(connection().scalars(wanted))
-            if len(found) <= FEW:
-                return name, found
-        return None, []
+    def values(self) -> dict[str, Any]:
+        """What goes with the statements."""
+        first, end = search.between(self.search)
+        ends = {"ends_from": self.ends_from, "ends_before": self.ends_before}
+        return {"part": self.product_id or EVERYTHING, **ends, "text": first, "text_end": end}
 
     @property
     def order(self) -> str:
@@ -123,64 +112,47 @@ class Filters:
         return self.ends_from is not None or self.ends_before is not None
 
 
-def conditions(filters: Filters) -> dict[str, ColumnElement[bool]]:
-    """Each filter in force, as it is tried on a row that was found by another."""
+_SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
+_ANY: dict[str, Any] = {"product_id": "x", "ends_from": _SOME_DAY, "ends_before": _SOME_DAY, "search": "x"}
+
+
+def conditions(filters: Filters, entry: Any = ENTRY) -> dict[str, ColumnElement[bool]]:
+    """Each filter in force, as it is tried on an entry of the part that is looked at, or on nulls if there is none."""
     found: dict[str, ColumnElement[bool]] = {}
-    if len(filters.wanted) < len(STATES):
-        found["state"] = state.in_([word(each) for each in filters.wanted])
+    if not filters.has_all_states:
+        found["state"] = entry["state"].in_([word(each) for each in filters.wanted])
     if filters.product_id is not None:
-        found["product"] = exists().where(ITEM.subscription_id == ROW.id, ITEM.price_id.in_(filters.prices))
+        found["product"] = entry["state"].is_not(None)
     if filters.has_ends:
-        found["ends"] = within(filters)
+        found["ends"] = within(filters, entry["ends_at"])
     if filters.canceled_by is not None:
-        found["by"] = ROW.canceled_by == word(filters.canceled_by)
+        found["by"] = entry["canceled_by"] == word(filters.canceled_by)
     if filters.search:
-        found["search"] = exists().where(TERM.customer_id == ROW.customer_id, search.begins_with(filters.search))
+        its = ROW.id.table.alias("its").c
+        called = exists().where(TERM.customer_id == its.customer_id, begins_so(TERM.text))
+        found["search"] = exists().where(its.id == entry["subscription_id"], called)
     return found
 
 
-def within(filters: Filters) -> ColumnElement[bool]:
+def within(filters: Filters, ends: ColumnElement[Any] = ENTRY.ends_at) -> ColumnElement[bool]:
     """The end lies between the wanted days; what has none does not."""
-    bounds = [ends >= filters.ends_from] if filters.ends_from else [ends.is_not(None)]
-    return and_(*bounds, *([ends < filters.ends_before] if filters.ends_before else []))
+    first = ends >= ENDS_FROM if filters.ends_from else ends.is_not(None)
+    return and_(first, ends < ENDS_BEFORE) if filters.ends_before else first
 
 
-def ways(filters: Filters) -> dict[str, Select[str]]:
-    """By each filter the ids of what fits it, up to one more than FEW: of subscriptions, by `search` of customers."""
-    found: dict[str, Select[str]] = {}
-    for name in conditions(filters):
-        parts = [part.limit(number(FEW + 1)) for part in _parts(name, filters)]
-        if not parts:
-            continue
-        merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
-        found[name] = parts[0] if len(parts) == 1 else select(merged).limit(number(FEW + 1))
-    return found
+def begins_so(text: ColumnElement[str]) -> ColumnElement[bool]:
+    """A term begins with what is searched: one range of an index."""
+    return and_(text >= TEXT, text < TEXT_END)
 
 
-def one_of(column: ColumnElement[str], wanted: list[str]) -> ColumnElement[bool]:
+def one_of_ids(column: ColumnElement[str], postgresql: bool) -> ColumnElement[bool]:
     """One of many ids, given as one value: looked up by its index, one by one, whatever a database thinks of it."""
-    if db.is_postgresql():
-        return column == any_(literal(wanted, ARRAY(String)))
-    return column.in_(select(func.json_each(orjson.dumps(wanted).decode()).table_valued("value").c.value))
+    if postgresql:
+        return column == any_(bindparam("ids", type_=ARRAY(String)))
+    given = bindparam("ids", type_=JSON())
+    return column.in_(select(func.json_each(given).table_valued("value").c.value))
 
 
-def as_is(tried: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+def as_is(tried: list[ColumnElement[bool]]) -> ColumnElement[bool]:
     """All of them, only tried on a row that was found: neither database shall look for another way by them."""
     return case((and_(true(), *tried), 1), else_=0) == 1
-
-
-def _parts(name: str, filters: Filters) -> list[Select[str]]:
-    """Ranges of an index. Each has its order, so that no database reads the table because most of it fits."""
-    match name:
-        case "state":
-            return [select(ROW.id).where(state == word(each)).order_by(ROW.id) for each in filters.wanted]
-        case "product":
-            bought = select(ITEM.subscription_id).order_by(ITEM.subscription_id)
-            return [bought.where(ITEM.price_id == price) for price in filters.prices if filters.has_few_prices]
-        case "ends":
-            fitting = select(ROW.id).where(within(filters)).order_by(ends, ROW.id)
-            return [fitting.where(state == word(each)) for each in filters.wanted]
-        case "by":
-            return [select(ROW.id).where(ROW.canceled_by == word(filters.canceled_by)).order_by(ROW.id)]
-        case _:
-            return [select(TERM.customer_id).where(search.begins_with(filters.search)).order_by(TERM.text)]

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Index, text
+from sqlalchemy import JSON, Index, delete, literal_column, not_, or_, select, text, true, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
-from portal.db import Base, connection, table
+from portal.db import Base, connection, session, table
 from portal.domain import audit, events
 from portal.domain.actors import Actor
 from portal.domain.shapes import instant
@@ -35,17 +35,22 @@ KINDS = (
     "email_changed",
     "staff_sign_in",
     "staff_added",
+    "staff_access_changed",
     "end_date_missing",
     "endpoint_off",
     "event_notification",
 )
-"""`sign_in`, `fresh_link`, `link_from_staff` and `staff_sign_in` carry access; `staff_added`, `end_date_missing` and
-`endpoint_off` go to the seller's staff, `event_notification` to where the seller wants to be told of events; the rest
-to customers."""
+"""`sign_in`, `fresh_link`, `link_from_staff` and `staff_sign_in` carry access; `staff_added`, `staff_access_changed`,
+`end_date_missing` and `endpoint_off` go to the seller's staff, `event_notification` to where the seller wants to be
+told of events; the rest to customers."""
 
 FRESH_LINK_LIFETIME = timedelta(hours=1)
+WHOLE_FOR = timedelta(days=90)
+"""How long a mail can be read and sent again. After that its row tells where it went and what became of it."""
 LINK_KEY = "link."
 """Before the id of a portal session: the key of the mail that carries its link."""
+_SETTLED = ("sent", "failed", "dropped")
+_HAS_FACTS, IS_WHOLE = text("has_facts"), text("mails.has_facts")
 
 
 class Mail(Base):
@@ -59,6 +64,7 @@ class Mail(Base):
             postgresql_where=text("status = 'queued'"),
             sqlite_where=text("status = 'queued'"),
         ),
+        Index("ix_mails_with_facts", "status", "created_at", postgresql_where=_HAS_FACTS, sqlite_where=_HAS_FACTS),
         Index(None, "customer_id", "id"),
         Index(None, "subscription_id", "id"),
     )
@@ -72,6 +78,8 @@ class Mail(Base):
     locale: Mapped[str]
     time_zone: Mapped[str | None]
     facts: Mapped[Any] = mapped_column(JSON)
+    has_facts: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """False: the facts are removed, so it can't be composed any more."""
     status: Mapped[str] = mapped_column(default="queued")
     attempts: Mapped[int] = mapped_column(default=0)
     run_at: Mapped[datetime]
@@ -180,6 +188,32 @@ def send_preview(sample: Mail, *, to: str, by: Actor) -> None:
     who = {"customer_id": sample.customer_id, "subscription_id": sample.subscription_id, "time_zone": sample.time_zone}
     _queue([_row(sample.kind, to=to, locale=sample.locale, facts=facts, **who)])
     audit.record("mail.preview_sent", by=by, kind=sample.kind, language=sample.locale, to=to)
+
+
+def is_queued() -> Any:
+    """The status is spelled out, so that the index of queued mails serves."""
+    return Mail.status == literal_column("'queued'")
+
+
+def slim_older_than(instant: datetime, most: int) -> None:
+    """Removes what old mails said, once they are settled; of the row stays what the history tells.
+
+    Mails that stand in nobody's history, such as those to staff, go as a whole.
+    """
+    old = IS_WHOLE, Mail.status.in_(_SETTLED), Mail.created_at < instant
+    told_of = or_(Mail.customer_id.is_not(None), Mail.subscription_id.is_not(None))
+    _change(delete(Mail), *old, not_(told_of), most=most)
+    _change(update(Mail).values(facts={}, has_facts=False), *old, told_of, most=most)
+
+
+def forget_older_than(instant: datetime, most: int) -> None:
+    """Deletes the rows of old mails that say nothing any more."""
+    _change(delete(Mail), Mail.id < ids.earliest("mail", instant), Mail.has_facts.is_(False), most=most)
+
+
+def _change(statement: Any, *conditions: Any, most: int) -> None:
+    some = select(Mail.id).where(*conditions).limit(most)
+    session().execute(statement.where(Mail.id.in_(some)).execution_options(synchronize_session=False))
 
 
 def _event(notification_id: str, event: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids, sealing
 from portal.db import Base, session
-from portal.domain import audit, mails, staff
+from portal.domain import audit, counters, mails, staff
 from portal.domain.actors import Actor
 from portal.errors import NotFound, NotificationRefusal
 
@@ -56,7 +56,11 @@ class TooManyActive(NotificationRefusal):
 
 
 def refuse_another() -> None:
-    """Every event is sent to every destination, so their number is bounded. Raises TooManyActive."""
+    """Every event is sent to every destination, so their number is bounded; of many at once each counts the others.
+
+    Raises TooManyActive.
+    """
+    counters.hold("active_destinations")
     active = select(func.count()).where(NotificationSetting.active.is_(True))
     if (session().scalar(active) or 0) >= MOST_ACTIVE:
         raise TooManyActive(f"{MOST_ACTIVE} destinations are active. Nothing was changed. Switch one off or delete it.")

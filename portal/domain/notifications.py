@@ -6,10 +6,10 @@ not_attempted → needs_retry → delivered | failed
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, case, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, case, delete, func, insert, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
@@ -23,6 +23,7 @@ from portal.errors import NotFound, NotificationRefusal
 _WAITING = text("run_at IS NOT NULL")
 _FAILED = text("status = 'failed'")
 _FAILED_ROW = text("notifications.status = 'failed'")
+_OPEN = ("not_attempted", "needs_retry")
 
 
 class Notification(Base):
@@ -42,7 +43,6 @@ class Notification(Base):
         Index("ix_notifications_failed", "setting_id", "id", postgresql_where=_FAILED, sqlite_where=_FAILED),
         Index(None, "event_id"),
         Index(None, "status", "id"),
-        Index(None, "created_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -56,6 +56,9 @@ class Notification(Base):
     delivered_at: Mapped[datetime | None]
     replayed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    response_code: Mapped[int | None]
+    error: Mapped[str | None]
+    """Both as the last attempt had them, once the attempts themselves are removed."""
 
 
 class NotificationLog(Base):
@@ -75,6 +78,8 @@ class NotificationLog(Base):
     attempted_at: Mapped[datetime]
 
 
+WHOLE_FOR = timedelta(days=90)
+"""How long attempts are kept, apps are told of a notification, and it can be replayed. What became of it stays."""
 MOST_COUNTED = 1000
 MOST_REPLAYED = 1000
 
@@ -105,6 +110,23 @@ def get(id: str) -> tuple[Notification, Event]:
     return found[0], found[1]
 
 
+def recent(id: str) -> tuple[Notification, Event]:
+    """The same, as apps are told of it: one of the last 90 days. Raises NotFound."""
+    found = get(id)
+    if is_old(found[0]):
+        raise NotFound("notification", id)
+    return found
+
+
+def is_old(notification: Notification) -> bool:
+    return notification.created_at < clock.now() - WHOLE_FOR
+
+
+def first_recent() -> str:
+    """The id before all that apps are told of."""
+    return ids.earliest("ntf", clock.now() - WHOLE_FOR)
+
+
 def replay(id: str, *, by: Actor) -> Notification:
     """Sends the same event once more, as a notification of its own. Raises NotFound, CannotReplay, NotOfAnEvent."""
     known, event = get(id)
@@ -112,6 +134,8 @@ def replay(id: str, *, by: Actor) -> Notification:
     session().refresh(known, with_for_update=True)
     if known.origin != "event":
         raise NotOfAnEvent("A replay can't be replayed. Nothing was sent. Replay the notification it was made from.")
+    if is_old(known):
+        raise CannotReplay(f"It is older than {WHOLE_FOR.days} days: only what became of it is kept. Nothing was sent.")
     if known.status not in ("delivered", "failed"):
         raise CannotReplay(f"It is {known.status}, so it is still on its way. Nothing was sent. Wait for its outcome.")
     if setting is None or not setting.active:
@@ -130,7 +154,7 @@ def replay(id: str, *, by: Actor) -> Notification:
 def replay_failed(setting: NotificationSetting, since: datetime, *, by: Actor) -> int:
     """Sends what was made since then, has failed and was not sent again yet, the oldest first; answers how many.
 
-    At most MOST_REPLAYED at once. Raises CannotReplay if the destination is switched off.
+    Nothing older than WHOLE_FOR, and at most MOST_REPLAYED at once. Raises CannotReplay if the destination is off.
     """
     if not setting.active:
         raise CannotReplay("The destination is switched off. Nothing was sent. Switch it on first.")
@@ -156,7 +180,7 @@ def _failed_since(setting_id: str, since: datetime) -> Any:
         .where(
             Notification.setting_id == setting_id,
             _FAILED_ROW,
-            Notification.id >= ids.earliest("ntf", since),
+            Notification.id >= max(ids.earliest("ntf", since), first_recent()),
             Notification.origin == "event",
             Notification.replayed_at.is_(None),
         )
@@ -203,25 +227,25 @@ def attempts_of(notification_id: str) -> Sequence[NotificationLog]:
 
 
 def standing(setting_ids: Iterable[str]) -> dict[str, Standing]:
-    """How these destinations are doing, with one statement."""
-    it = NotificationSetting
-    open_mail = Notification.status.in_(("not_attempted", "needs_retry"))
+    """How these destinations are doing, and have done for 90 days, with one statement."""
+    it, recently = NotificationSetting, Notification.id >= first_recent()
+    open_mail = Notification.status.in_(_OPEN)
     last = (
         select(Notification.delivered_at)
-        .where(Notification.setting_id == it.id, Notification.delivered_at.is_not(None))
+        .where(Notification.setting_id == it.id, Notification.delivered_at.is_not(None), recently)
         .order_by(Notification.id.desc())
         .limit(1)
         .correlate(it)
         .scalar_subquery()
     )
-    waiting = case((it.type == "url", _few(_WAITING)), else_=_few(open_mail))
-    wanted = select(it.id, waiting, _few(_FAILED_ROW), last).where(it.id.in_(list(setting_ids)))
+    waiting = case((it.type == "url", _few(_WAITING)), else_=_few(open_mail, recently))
+    wanted = select(it.id, waiting, _few(_FAILED_ROW, recently), last).where(it.id.in_(list(setting_ids)))
     return {id: Standing(some, failed, at) for id, some, failed, at in session().execute(wanted)}
 
 
-def _few(condition: Any) -> ColumnElement[int]:
+def _few(*conditions: Any) -> ColumnElement[int]:
     """How many of a destination's notifications are so; the row's own id is that of the statement around it."""
-    some = select(Notification.id).where(Notification.setting_id == NotificationSetting.id, condition)
+    some = select(Notification.id).where(Notification.setting_id == NotificationSetting.id, *conditions)
     few = some.limit(MOST_COUNTED).correlate(NotificationSetting).subquery()
     return select(func.count()).select_from(few).correlate(NotificationSetting).scalar_subquery()
 
@@ -242,39 +266,89 @@ def row(setting: NotificationSetting, event_id: str, *, origin: str = "event") -
 
 
 def give_up_on(setting_ids: Iterable[str]) -> None:
-    """What waits for these destinations is failed; it can be replayed."""
+    """What waits for these destinations is failed, and no mail of it is begun any more; it can be replayed."""
     ids = list(setting_ids)
     if not ids:
         return
-    waiting = Notification.setting_id.in_(ids), Notification.run_at.is_not(None)
-    session().execute(
-        update(Notification)
-        .where(*waiting)
-        .values(status="failed", run_at=None)
-        .execution_options(synchronize_session=False)
+    mailed = select(NotificationSetting.id).where(NotificationSetting.id.in_(ids), NotificationSetting.type == "email")
+    given_up = update(Notification).values(status="failed", run_at=None)
+    _change(given_up, Notification.setting_id.in_(ids), Notification.run_at.is_not(None))
+    _change(
+        given_up,
+        Notification.setting_id.in_(mailed),
+        Notification.status.in_(_OPEN),
+        Notification.id >= first_recent(),
     )
 
 
+def give_up(id: str) -> None:
+    """One that waits is failed; it can be replayed."""
+    _change(
+        update(Notification).values(status="failed", run_at=None),
+        Notification.id == id,
+        Notification.status.in_(_OPEN),
+    )
+
+
+def address_of(id: str) -> str | None:
+    """Where a notification that waits is mailed to now. None: it is given up, or its destination is off or deleted."""
+    it = NotificationSetting
+    wanted = select(it.destination).join(Notification, Notification.setting_id == it.id)
+    return session().scalar(wanted.where(Notification.id == id, Notification.status.in_(_OPEN), it.active.is_(True)))
+
+
 def mail_settled(id: str, status: str | None, *, attempts: int) -> None:
-    """What became of a mail is what became of its notification; `status` None: it is tried again."""
+    """What became of a mail is what became of its notification; `status` None: it is tried again.
+
+    What was taken over is delivered, even if its destination was switched off meanwhile.
+    """
     now = clock.now()
     outcome = {"sent": "delivered", "failed": "failed"}.get(status or "", "needs_retry")
-    session().execute(
-        update(Notification)
-        .where(Notification.id == id, Notification.status.in_(("not_attempted", "needs_retry")))
-        .values(
+    _change(
+        update(Notification).values(
             status=outcome,
             times_attempted=attempts,
             last_attempt_at=now,
             delivered_at=now if outcome == "delivered" else None,
-        )
-        .execution_options(synchronize_session=False)
+        ),
+        Notification.id == id,
+        Notification.status.in_((*_OPEN, "failed") if outcome == "delivered" else _OPEN),
     )
 
 
-def forget_older_than(instant: datetime, most: int) -> None:
-    """Deletes old notifications with their logs, unless they may still be delivered."""
+def slim_older_than(instant: datetime, most: int) -> None:
+    """Removes old attempts; each notification keeps its outcome, and what the last attempt was answered.
+
+    What still waits for a destination that is off has failed by then.
+    """
     idle = select(NotificationSetting.id).where(NotificationSetting.active.is_(False))
-    over = or_(Notification.run_at.is_(None), Notification.setting_id.in_(idle))
-    old = select(Notification.id).where(Notification.created_at < instant, over).limit(most)
-    session().execute(delete(Notification).where(Notification.id.in_(old)).execution_options(synchronize_session=False))
+    waiting = Notification.setting_id.in_(idle), Notification.run_at.is_not(None)
+    _change(
+        update(Notification).values(status="failed", run_at=None),
+        *waiting,
+        Notification.id < ids.earliest("ntf", instant),
+    )
+    log = NotificationLog
+    old = select(log.id, log.notification_id).where(log.id < ids.earliest("ntflog", instant))
+    some = old.order_by(log.id).limit(most).subquery()
+    _change(update(Notification).values(_last_said()), Notification.id.in_(select(some.c.notification_id)))
+    _change(delete(log), log.id.in_(select(some.c.id)))
+
+
+def _last_said() -> dict[str, Any]:
+    """What the last attempt of the notification at hand was answered, by column."""
+    log = NotificationLog
+    last = select(func.max(log.id)).where(log.notification_id == Notification.id).correlate(Notification)
+    its = log.id == last.scalar_subquery()
+    return {name: select(getattr(log, name)).where(its).scalar_subquery() for name in ("response_code", "error")}
+
+
+def forget_older_than(instant: datetime, most: int) -> None:
+    """Deletes what became of old notifications, unless they may still be delivered."""
+    over = Notification.id < ids.earliest("ntf", instant), Notification.run_at.is_(None)
+    old = select(Notification.id).where(*over).order_by(Notification.id).limit(most)
+    _change(delete(Notification), Notification.id.in_(old))
+
+
+def _change(statement: Any, *conditions: Any) -> None:
+    session().execute(statement.where(*conditions).execution_options(synchronize_session=False))

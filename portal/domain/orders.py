@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import charges, customers, events, shapes, transactions
+from portal.domain import billed, charges, customers, events, shapes, subscriptions, transactions
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.customers import Address, Business
@@ -60,7 +60,8 @@ def create(
 def update(transaction: Transaction, wanted: dict[str, Any], *, by: Actor) -> None:
     """Changes columns of what is not a record yet; `items` and `currency_code` become its lines.
 
-    Raises as `create`, and TransactionRefusal for what can't be changed any more.
+    What it has already is no change, and recorded as none. Raises as `create`, and TransactionRefusal for what can't
+    be changed any more.
     """
     refuse_record(transaction)
     if "items" in wanted or "currency_code" in wanted:
@@ -68,8 +69,13 @@ def update(transaction: Transaction, wanted: dict[str, Any], *, by: Actor) -> No
         lines = lines_of(items, wanted.pop("currency_code", None))
         wanted |= {"lines": lines, "amount": sum(each["amount"] for each in lines)}
         wanted["currency_code"] = lines[0]["price"]["unit_price"]["currency_code"]
+        if _without_ids(lines) == _without_ids(transaction.lines):
+            del wanted["lines"]
     if "customer_id" in wanted:
         wanted["identified_at"] = None
+    wanted = {name: value for name, value in wanted.items() if getattr(transaction, name) != value}
+    if not wanted:
+        return
     for name, value in wanted.items():
         setattr(transaction, name, value)
     _refuse_unfit(transaction)
@@ -85,14 +91,23 @@ def changed(transaction: Transaction, *, by: Actor) -> None:
         events.record("transaction.ready", transaction, by=by)
 
 
-def call_off(transaction: Transaction, *, by: Actor) -> None:
-    """Gives up what nobody has paid. Raises TransactionRefusal, PaymentUnderWay."""
+def call_off(transaction_id: str, *, by: Actor) -> Transaction:
+    """Gives up what nobody has paid; what it was for gives no credit any more. The subscription is locked first.
+
+    Raises NotFound, TransactionRefusal, PaymentUnderWay.
+    """
+    about = transactions.subscription_of(transaction_id)
+    subscription = subscriptions.get(about) if about else None
+    transaction = transactions.get(transaction_id)
     _refuse_method_change(transaction)
     if transaction.status not in UNBILLED and (transaction.status, transaction.is_automatic) != ("billed", False):
         raise TransactionRefusal(
             "transaction_immutable", f"The transaction is {transaction.status}. Nothing was changed."
         )
     transactions.cancel(transaction, by=by)
+    if subscription is not None:
+        billed.call_off(subscription, transaction)
+    return transaction
 
 
 def again(subscription: Any, *, by: Actor) -> Transaction:
@@ -279,6 +294,11 @@ def _refuse_foreign(mapped: Any, noun: str, id: str | None, customer_id: str | N
 def _if_active(mapped: Any, id: str | None) -> str | None:
     row = session().get(mapped, id) if id else None
     return row.id if row is not None and row.status == "active" else None
+
+
+def _without_ids(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each line gets an id of its own when it is made."""
+    return [{name: value for name, value in each.items() if name != "id"} for each in lines]
 
 
 def _sold(each: dict[str, Any]) -> tuple[str, int, int]:

@@ -105,8 +105,10 @@ def ask_for_new(member: StaffMember) -> tuple[str, dict[str, Any]]:
     return asked.id, dict(options.public_key)
 
 
-def add(member: StaffMember, challenge_id: str, answer: Any, *, name: str, by: Actor) -> Passkey | None:
-    """Keeps the passkey that a browser has made, and uses the challenge up.
+def add(
+    member: StaffMember, challenge_id: str, answer: Any, *, name: str, by: Actor, browser: str, client: str
+) -> Passkey | None:
+    """Keeps the passkey that a browser has made, and uses the challenge up; its owner is told from which browser.
 
     None if the answer is not one to our challenge.
     """
@@ -131,6 +133,7 @@ def add(member: StaffMember, challenge_id: str, answer: Any, *, name: str, by: A
     )
     session().add(passkey)
     audit.record("staff.passkey_added", by=by, subject=member.id, passkey=passkey.id, name=name)
+    staff.tell(member, "passkey_added", by=by, name=name, browser=browser, client=client)
     return passkey
 
 
@@ -163,13 +166,14 @@ def prove(challenge_id: str, answer: Any) -> StaffMember | None:
     return member
 
 
-def remove(passkey_id: str, *, member: StaffMember, by: Actor) -> bool:
-    """Forgets one passkey of somebody. False: they have no such passkey."""
-    found = session().get(Passkey, passkey_id)
-    if found is None or found.staff_id != member.id:
+def remove(passkey_id: str, *, member: StaffMember, by: Actor, browser: str, client: str) -> bool:
+    """Forgets one passkey of somebody, who is told from which browser. False: they have no such passkey."""
+    own = delete(Passkey).where(Passkey.id == passkey_id, Passkey.staff_id == member.id)
+    name = session().scalar(own.returning(Passkey.name))
+    if name is None:
         return False
-    session().delete(found)
-    audit.record("staff.passkey_removed", by=by, subject=member.id, passkey=found.id, name=found.name)
+    audit.record("staff.passkey_removed", by=by, subject=member.id, passkey=passkey_id, name=name)
+    staff.tell(member, "passkey_removed", by=by, name=name, browser=browser, client=client)
     return True
 
 

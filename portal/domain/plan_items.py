@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from portal.errors import InvalidField, NoRecurringItem
+from portal.errors import EntityArchived, InvalidField, NoRecurringItem
 
 
 def quantities(
@@ -10,7 +10,7 @@ def quantities(
 ) -> dict[str, int] | None:
     """The quantities by price that a whole list of items asks for; None if they are what they were.
 
-    Raises InvalidField, NoRecurringItem.
+    Raises InvalidField, EntityArchived, NoRecurringItem.
     """
     if listed is None:
         return None
@@ -37,12 +37,12 @@ def quantities(
 
 
 def sellable(where: str, price_id: str, known: dict[str, Any], subscription: Any) -> Any:
-    """A known price that is sold now, in the subscription's currency. Raises InvalidField."""
+    """A known price that is sold now, in the subscription's currency. Raises InvalidField, EntityArchived."""
     price = known.get(price_id)
     if price is None:
         raise InvalidField(where, "there is no such price")
     if price.status != "active" or price.product.status != "active":
-        raise InvalidField(where, "the price or its product is archived")
+        raise EntityArchived(f"The price {price_id} or its product is archived. Nothing was changed.")
     if price.currency_code != subscription.currency_code:
         raise InvalidField(where, f"is not in the subscription's currency, {subscription.currency_code}")
     return price

@@ -2,18 +2,19 @@
 
 A change and its preview are planned here alike, on a mapped row or on a plain one.
 
-    prorated_…   what is added costs, what is removed gives credit, for the time left of the period
+    prorated_…   what is added costs, what is removed and was billed gives credit, for the time left of the period
     full_…       what is added costs its whole price, what is removed gives nothing
     …_immediately, …_next_billing_period, do_not_bill    when that is billed
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from portal import clock, config
-from portal.domain import charges, plan_items, proration, shapes
+from portal.domain import billed, charges, plan_items, proration, shapes
 from portal.domain.actors import Actor
+from portal.domain.billed import Billed
 from portal.domain.charges import Bill
 from portal.errors import (
     BillingModeMissing,
@@ -198,19 +199,41 @@ def _costs(
     """What a change costs (and, negative, gives back) by lines, before anything is billed."""
     if (items is None and moves_to is None) or wanted.mode in (None, "do_not_bill"):
         return []
-    starts_at, ends_at, lasts = subscription.period_starts_at, subscription.period_ends_at, subscription.price_lasts
-    share = proration.left(starts_at, ends_at, clock.now(), lasts) if _prorates(wanted) else None
-    lines = [
-        charges.line(price, abs(delta), share=share, credit=delta < 0)
-        for price, _, delta in _deltas(subscription, items, known)
-        if delta > 0 or share is not None
-    ]
+    share = _left(subscription) if _prorates(wanted) else None
+    after, removed = _billed(subscription, wanted, items, known)
+    lines, all_items = [], _all(subscription, items, known)
+    for price, _, delta in all_items:
+        if delta > 0:
+            lines.append(charges.line(price, delta, share=share))
+        elif share is not None:
+            lines.append(_was_billed(price, removed[price.id], share, credit=True))
     if moves_to is not None:
-        longer = proration.moved(starts_at, ends_at, moves_to, lasts)
-        lines += [charges.line(price, count, share=longer) for price, count, _ in _all(subscription, items, known)]
+        longer = proration.moved(
+            subscription.period_starts_at, subscription.period_ends_at, moves_to, subscription.price_lasts
+        )
+        lines += [_was_billed(price, after[price.id], longer) for price, _, _ in all_items]
     if sum(abs(each["amount"]) for each in lines) > charges.MOST:
         raise InvalidField("next_billed_at" if items is None else "items", f"may cost {charges.MOST} together at most")
     return [each for each in lines if each["amount"]]
+
+
+def _billed(
+    subscription: Any, wanted: Wanted, items: dict[str, int] | None, known: dict[str, Any]
+) -> tuple[dict[str, Billed], dict[str, Billed]]:
+    """What is billed for the period after the change, and what that was billed is removed by it."""
+    is_billed = wanted.mode != "do_not_bill"
+    in_full = _left(subscription) if is_billed and not _prorates(wanted) else None
+    all_items = _all(subscription, items, known)
+    return billed.changed(subscription, all_items, is_billed=is_billed, in_full=in_full)
+
+
+def _left(subscription: Any) -> proration.Share:
+    starts_at, ends_at = subscription.period_starts_at, subscription.period_ends_at
+    return proration.left(starts_at, ends_at, clock.now(), subscription.price_lasts)
+
+
+def _was_billed(price: Any, what: Billed, share: proration.Share, *, credit: bool = False) -> dict[str, Any]:
+    return charges.line(price, what.quantity, share=share, amount=-what.amount if credit else what.amount)
 
 
 def _prorates(wanted: Wanted) -> bool:
@@ -249,11 +272,24 @@ def _change(
         told.append(_told_date(subscription, wanted, moves_to))
     change: dict[str, Any] = {"transition": _transition(items, moves_to, fields), "history": told, "fields": fields}
     if items is not None:
-        change["items"] = [{"price_id": each, "quantity": quantity} for each, quantity in items.items()]
+        change["items"] = _billed_items(subscription, wanted, items, known)
     if moves_to is not None:
         change["next_billed_at"] = shapes.text(moves_to)
         change["date_is_billed"] = wanted.mode != "do_not_bill"
     return change
+
+
+def _billed_items(
+    subscription: Any, wanted: Wanted, items: dict[str, int], known: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The items with what of them is billed for the period once the change is made."""
+    after, _ = _billed(subscription, wanted, items, known)
+    nothing = Billed()
+    return [
+        {"price_id": each, "quantity": quantity}
+        | {f"billed_{name}": value for name, value in asdict(after.get(each, nothing)).items()}
+        for each, quantity in items.items()
+    ]
 
 
 def _transition(items: Any, moves_to: Any, fields: dict[str, Any]) -> str:

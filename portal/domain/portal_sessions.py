@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, delete, false, func, insert, update
+from sqlalchemy import JSON, ForeignKey, Index, delete, false, func, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
@@ -100,15 +100,16 @@ def opens(portal_session: PortalSession, page: str, subscription_id: str | None)
 
 
 def use(portal_session: PortalSession) -> bool:
-    """Counts that its link was followed; whether that was the first time."""
+    """Counts that its link was followed; whether that was the first time, which of many at once one is told."""
     now, column = clock.now(), PortalSession
-    session().execute(
+    counted = session().execute(
         update(PortalSession)
         .where(PortalSession.id == portal_session.id)
         .values(uses=column.uses + 1, first_used_at=func.coalesce(column.first_used_at, now), last_used_at=now)
+        .returning(column.uses)
         .execution_options(synchronize_session=False)
     )
-    return portal_session.first_used_at is None
+    return counted.scalar_one() == 1
 
 
 def revoke_all_of(customer_id: str) -> int:
@@ -118,6 +119,20 @@ def revoke_all_of(customer_id: str) -> int:
     own = PortalSession.customer_id == customer_id, PortalSession.revoked_at.is_(None), PortalSession.expires_at > now
     revoked = session().execute(update(PortalSession).where(*own).values(revoked_at=now))
     return revoked.rowcount  # type: ignore[attr-defined]
+
+
+def revoke_all_by(staff_id: str) -> Sequence[PortalSession]:
+    """Calls back whatever somebody of the staff opened and still works, as `revoke` does; answers what that was."""
+    now, grant = clock.now(), browser_sessions.Grant
+    own = (
+        PortalSession.opened_by == staff_id,
+        PortalSession.by_staff,
+        PortalSession.revoked_at.is_(None),
+        PortalSession.expires_at > now,
+    )
+    browser_sessions.hold(select(PortalSession.customer_id).where(*own))
+    session().execute(delete(grant).where(grant.portal_session_id.in_(select(PortalSession.id).where(*own))))
+    return session().scalars(update(PortalSession).where(*own).values(revoked_at=now).returning(PortalSession)).all()
 
 
 def revoke(portal_session: PortalSession) -> None:

@@ -1,7 +1,8 @@
 """Parts of a period's price, for changes in the middle of it: amount × time left ÷ the time that one price pays for.
 
 That time is the length of the period as it was billed, wherever its end was moved to since: `price_lasts`, in
-microseconds, or None for a period that was not moved. So no part of it costs, or gives back, more than was paid.
+microseconds, or None for a period that was not moved. Credit is such a part of what was billed for the period
+(`billed.py`), so no part of it gives back more than was billed.
 
 Rounded half-even to the currency's minor unit, for each line of a bill by itself (`docs/rules.md`).
 """

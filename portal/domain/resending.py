@@ -31,9 +31,14 @@ def send_again(mail: Mail, *, by: Actor) -> bool:
 
 
 def why_not(mail: Mail) -> str | None:
-    """Why a mail is not sent again: `waiting`, `expired`, `of_staff` (they ask for a new link), `replay`; or None."""
+    """Why a mail is not sent again, or None.
+
+    `waiting`, `gone` (what it said is removed), `expired`, `of_staff` (they ask for a new link), `replay`.
+    """
     if mail.status == "queued":
         return "waiting"
+    if not mail.has_facts:
+        return "gone"
     if mail.kind == "staff_sign_in":
         return "of_staff"
     if mail.kind == "event_notification":

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, String, and_, delete, insert
+from sqlalchemy import ForeignKey, Index, String, delete, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.db import Base, connection, table
@@ -32,13 +32,15 @@ _PLAIN = str.maketrans(
 )
 
 
-class SearchTerm(Base):
-    """Compared byte by byte on either engine, whatever the database's own language is."""
+BYTEWISE = String().with_variant(String(collation="C"), "postgresql")
+"""Compared byte by byte on either engine, whatever the database's own language is."""
 
+
+class SearchTerm(Base):
     __tablename__ = "search_terms"
     __table_args__ = (Index(None, "customer_id", "text"), {"sqlite_with_rowid": False})
 
-    text: Mapped[str] = mapped_column(String().with_variant(String(collation="C"), "postgresql"), primary_key=True)
+    text: Mapped[str] = mapped_column(BYTEWISE, primary_key=True)
     customer_id: Mapped[str] = mapped_column(ForeignKey("customers.id"), primary_key=True)
 
 
@@ -78,9 +80,9 @@ def replace(customer: Any) -> None:
     add(((customer.id, customer.name, customer.email),))
 
 
-def begins_with(normalized: str, text: ColumnElement[str] = _TERM.c.text) -> ColumnElement[bool]:
-    """The terms that begin so: one range of the index."""
-    return and_(text >= normalized, text < normalized + _LAST)
+def between(normalized: str) -> tuple[str, str]:
+    """The terms that begin so are from the first of these on, and before the second."""
+    return normalized, normalized + _LAST
 
 
 def _words(text: str) -> list[str]:

@@ -9,13 +9,14 @@ The first person is an admin, so that a fresh portal can be set up from the cons
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, ids
 from portal.db import Base, session
-from portal.domain import audit
+from portal.domain import audit, mails
 from portal.domain.actors import Actor
 from portal.errors import LastAdmin, NotFound
 
@@ -76,6 +77,7 @@ def change(member: StaffMember, *, by: Actor, role: str | None = None, name: str
     if role is not None and role != member.role:
         _refuse_last_admin(member)
         audit.record("staff.role_changed", by=by, subject=member.id, email=member.email, old=member.role, new=role)
+        tell(member, "role_changed", by=by, old=member.role, new=role)
         member.role = role
     if name is not None and name != member.name:
         audit.record("staff.renamed", by=by, subject=member.id, email=member.email, old=member.name, new=name)
@@ -83,8 +85,11 @@ def change(member: StaffMember, *, by: Actor, role: str | None = None, name: str
 
 
 def remove(member: StaffMember, *, by: Actor) -> None:
-    """Takes somebody off the staff: their sign-ins and passkeys end at once, and links do nothing. Raises LastAdmin."""
-    from portal.domain import passkeys, staff_sessions, staff_sign_in  # all of them know StaffMember
+    """Takes somebody off the staff: their sign-ins, their passkeys and every link they made end at once.
+
+    Raises LastAdmin.
+    """
+    from portal.domain import passkeys, staff_links, staff_sessions, staff_sign_in  # all of them know StaffMember
 
     if member.removed_at is not None:
         return
@@ -93,7 +98,20 @@ def remove(member: StaffMember, *, by: Actor) -> None:
     staff_sessions.end_all_of(member.id)
     passkeys.forget_all_of(member.id)
     staff_sign_in.void(member.email)
-    audit.record("staff.removed", by=by, subject=member.id, email=member.email)
+    links = staff_links.end_all_by(member.id, by=by)
+    audit.record("staff.removed", by=by, subject=member.id, email=member.email, links=links)
+    tell(member, "removed", by=by)
+
+
+def tell(member: StaffMember, what: str, *, by: Actor, **facts: Any) -> None:
+    """Mails somebody what has changed about their way in.
+
+    `what` is passkey_added, passkey_removed, role_changed or removed.
+    They are told of what they did themselves, too: it may have been somebody else in their name.
+    """
+    changed_by = None if by.id == member.id else by.name
+    known = {"told": what, "changed_by": changed_by, "changed_at": clock.now()} | facts
+    mails.warn_staff("staff_access_changed", [member.email], key=ids.new("told"), **known)
 
 
 def everybody() -> Sequence[StaffMember]:

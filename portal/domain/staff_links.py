@@ -1,24 +1,26 @@
 """Links that staff make for a customer: each opens one page, until it ends or is taken back.
 
-Sent, the link is made when the mail leaves; shown, it stands on one page, once. It is stored nowhere.
+Sent, the link is made when the mail leaves; shown, it stands on one page, once. It is stored nowhere. A link ends with
+whoever made it: when they are taken off the staff, and when an admin signs them out everywhere.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal import clock, config, links
 from portal.db import session
-from portal.domain import audit, customers, mails, portal_sessions
+from portal.domain import audit, browser_sessions, customers, mails, portal_sessions, staff
 from portal.domain.actors import Actor
 from portal.domain.customers import Customer
 from portal.domain.mails import Mail
 from portal.domain.portal_sessions import PortalSession
 from portal.domain.staff import StaffMember
 from portal.domain.subscriptions import Standing
-from portal.errors import NotFound
+from portal.errors import NotFound, RoleRefused
 
 PER_HOUR = 20
 """Links for one customer."""
@@ -54,8 +56,9 @@ def pages_of(subscription: Standing) -> list[str]:
 def send(customer: Customer, page: str, subscription: Standing | None, *, by: Actor) -> PortalSession:
     """Mails a link to the address that the customer has now; the button pressed twice sends once.
 
-    Raises EntityArchived.
+    Raises EntityArchived; RoleRefused for who was taken off the staff meanwhile.
     """
+    _refuse_if_gone(by)
     customer = customers.locked(customer.id)  # who is changing the address calls every link of the old one back
     sent = _just_sent(customer.id, page, subscription, by)
     if sent is not None:
@@ -67,7 +70,8 @@ def send(customer: Customer, page: str, subscription: Standing | None, *, by: Ac
 
 
 def show(customer: Customer, page: str, subscription: Standing | None, *, by: Actor) -> tuple[PortalSession, str]:
-    """A link to hand over by other means. Raises EntityArchived."""
+    """A link to hand over by other means. Raises EntityArchived; RoleRefused for who was taken off the staff."""
+    _refuse_if_gone(by)
     opened = _open(customer, page, subscription, config.current().api_link_lifetime, by)
     _record("portal_link.shown", opened, by)
     return opened, links.session_url(
@@ -81,6 +85,7 @@ def show(customer: Customer, page: str, subscription: Standing | None, *, by: Ac
 
 def take_back(customer_id: str, portal_session_id: str, *, by: Actor) -> None:
     """Ends a link, and what browsers may do that followed it. Raises NotFound for any other than staff's."""
+    browser_sessions.hold(customer_id)  # before the link's row, as who follows the link does
     opened = session().get(PortalSession, portal_session_id, with_for_update=True, populate_existing=True)
     if opened is None or opened.customer_id != customer_id or not opened.by_staff:
         raise NotFound("link", portal_session_id)
@@ -90,10 +95,23 @@ def take_back(customer_id: str, portal_session_id: str, *, by: Actor) -> None:
     _record("portal_link.taken_back", opened, by)
 
 
+def end_all_by(staff_id: str, *, by: Actor) -> int:
+    """Ends every link that somebody made, and what browsers may do that followed one; answers how many ended."""
+    ended = portal_sessions.revoke_all_by(staff_id)
+    audit.record_all((_act("portal_link.taken_back", each) for each in ended), by=by)
+    return len(ended)
+
+
 def followed(opened: PortalSession, *, by: Actor) -> None:
     """Remembers who opened a link: of whom it is for the first time and the number, of colleagues each time."""
     if by.kind == "staff" or portal_sessions.use(opened):
         _record("portal_link.opened", opened, by)
+
+
+def how_many_by(staff_id: str) -> int:
+    """How many links of somebody still open a page."""
+    own = select(func.count()).where(PortalSession.opened_by == staff_id, *_lives())
+    return session().scalar(own) or 0
 
 
 def living(customer_id: str) -> Sequence[Made]:
@@ -102,15 +120,20 @@ def living(customer_id: str) -> Sequence[Made]:
         select(PortalSession, StaffMember, Mail)
         .outerjoin(StaffMember, StaffMember.id == PortalSession.opened_by)
         .outerjoin(Mail, Mail.key == mails.LINK_KEY + PortalSession.id)
-        .where(
-            PortalSession.customer_id == customer_id,
-            PortalSession.by_staff,
-            PortalSession.revoked_at.is_(None),
-            PortalSession.expires_at > clock.now(),
-        )
+        .where(PortalSession.customer_id == customer_id, *_lives())
         .order_by(PortalSession.id.desc())
     )
     return [Made(link, member.called if member else "", mail) for link, member, mail in session().execute(wanted)]
+
+
+def _lives() -> tuple[Any, ...]:
+    return PortalSession.by_staff, PortalSession.revoked_at.is_(None), PortalSession.expires_at > clock.now()
+
+
+def _refuse_if_gone(by: Actor) -> None:
+    """A link must not be made while whoever makes it is taken off the staff: it would outlive them."""
+    if by.way == "console" and staff.living(by.id) is None:
+        raise RoleRefused("You are not on the staff any more. Nothing was changed.")
 
 
 def _open(
@@ -139,13 +162,9 @@ def _just_sent(customer_id: str, page: str, subscription: Standing | None, by: A
 
 
 def _record(action: str, opened: PortalSession, by: Actor, **facts: str) -> None:
+    audit.record_all((_act(action, opened, **facts),), by=by)
+
+
+def _act(action: str, opened: PortalSession, **facts: str) -> tuple[str, str, str, dict[str, Any]]:
     subject = next(iter(opened.subscription_ids), opened.customer_id)
-    audit.record(
-        action,
-        by=by,
-        subject=subject,
-        customer_id=opened.customer_id,
-        page=opened.page,
-        portal_session=opened.id,
-        **facts,
-    )
+    return action, subject, opened.customer_id, {"page": opened.page, "portal_session": opened.id, **facts}

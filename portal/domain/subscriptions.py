@@ -31,14 +31,6 @@ STATUSES = ("active", "trialing", "past_due", "paused", "canceled")
 LIVE = ("active", "trialing", "past_due")
 RENEWING = ("active", "trialing")
 _IS_SCHEDULED = text("scheduled_action IS NOT NULL")
-_BY = text("canceled_by IS NOT NULL")
-STATE = "CASE WHEN status = 'canceled' THEN status WHEN scheduled_action = 'cancel' THEN 'pending' ELSE status END"
-"""What a person calls how it stands: its status, or `pending` while a cancellation is scheduled."""
-ENDS = (
-    "CASE WHEN scheduled_action = 'cancel' THEN scheduled_effective_at "
-    "WHEN canceled_at IS NOT NULL THEN canceled_at ELSE period_ends_at END"
-)
-"""When it ends or ended, else when its period ends. Statements must have both as they stand in the indexes."""
 
 
 class Standing:
@@ -197,9 +189,6 @@ class Subscription(Standing, Base):
         Index("ix_subscriptions_due", "scheduled_action", "scheduled_effective_at", postgresql_where=_IS_SCHEDULED),
         Index(None, "collection_mode", "id"),
         Index(None, "address_id", "id"),
-        Index("ix_subscriptions_state", text(STATE), "id"),
-        Index("ix_subscriptions_state_ends", text(STATE), text(ENDS), "id"),
-        Index("ix_subscriptions_canceled_by", "canceled_by", "id", postgresql_where=_BY, sqlite_where=_BY),
         Index(None, "next_billed_at"),
         Index(None, "remind_at"),
     )
@@ -275,6 +264,10 @@ class SubscriptionItem(Base):
     quantity: Mapped[int] = mapped_column(default=1)
     recurring: Mapped[bool] = mapped_column(default=True)
     previously_billed_at: Mapped[datetime | None]
+    billed_quantity: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many of it are billed for the current period (or for the one a pause keeps), and gave no credit yet."""
+    billed_amount: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """What a whole period of these cost when they were billed, in minor units."""
     trial_starts_at: Mapped[datetime | None]
     trial_ends_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

@@ -95,7 +95,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one event at one destination; `answer` is that of the last attempt, if there was one."""
+    """What became of one event at one destination; `answer` is that of the last attempt, if there was one.
+
+    Once the attempts are removed, the notification itself has it.
+    """
 
     sent: Any
     answer: Any
@@ -319,7 +322,8 @@ def _add_deliveries(acts: dict[str, Entry]) -> None:
     wanted = [row.id for row in sent]
     answers = {row.notification_id: row for row in connection().execute(_LAST_ANSWERS, {"ids": wanted})} if sent else {}
     for row in sent:
-        acts[row.event_id].deliveries.append(Delivery(row, answers.get(row.id)))
+        kept = row if row.response_code is not None else None
+        acts[row.event_id].deliveries.append(Delivery(row, answers.get(row.id, kept)))
 
 
 def _add_links(audited: list[Entry]) -> None:

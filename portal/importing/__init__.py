@@ -64,6 +64,7 @@ def load(path_or_text: Path | str, *, shift: bool, progress: Progress | None = N
         problems.refuse()
         now = clock.now()
         contents.move(timedelta(days=checking.days_to_move(contents, now) if shift else 0), now)
+        checking.kept_payments(contents, problems)
         checking.clock_and_references(contents, problems, now, shifted=shift)
         problems.refuse()
         return _store(contents, problems, progress or (lambda done, total: None))

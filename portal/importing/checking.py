@@ -17,6 +17,7 @@ from portal.importing.rows import Row
 
 _AT_ONCE = 1000
 _MOST_A_PERIOD = 2**53
+_PAYMENTS = select(Price.id, Price.payments)
 
 
 def days_to_move(contents: Contents, now: datetime) -> int:
@@ -28,6 +29,19 @@ def days_to_move(contents: Contents, now: datetime) -> int:
     )
     latest = max(starts, default=None)
     return (now - latest) // timedelta(days=1) if latest else 0
+
+
+def kept_payments(contents: Contents, problems: Problems) -> None:
+    """A price keeps the number of payments that is stored, if the file does not say one; a new price has none."""
+    silent = [row for _, row in contents.prices.values() if "payments" not in row]
+    stored: dict[str, int | None] = {}
+    for part in _parts([row["id"] for row in silent]):
+        stored |= {row.id: row.payments for row in session().execute(_PAYMENTS.where(Price.id.in_(part)))}
+    for row in silent:
+        row["payments"] = stored.get(row["id"])
+    for entry, row in contents.prices.values():
+        if row["payments"] and not row["billing_interval"]:
+            problems.add(entry, "billing_cycle", f"is missing: the price {row['id']} has {row['payments']} payments")
 
 
 def clock_and_references(contents: Contents, problems: Problems, now: datetime, *, shifted: bool) -> None:

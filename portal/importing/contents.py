@@ -166,9 +166,13 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _keep_newest(known: dict[str, tuple[str, Row]], entry: str, row: Row) -> None:
-    before = known.get(row["id"])
-    if before is None or _age(row) > _age(before[1]):
-        known[row["id"]] = (entry, row)
+    """What the newest says nothing of is as an earlier one says."""
+    before, given = known.get(row["id"]), (entry, row)
+    if before is None:
+        known[row["id"]] = given
+        return
+    older, newer = (before, given) if _age(row) > _age(before[1]) else (given, before)
+    known[row["id"]] = (newer[0], older[1] | newer[1])
 
 
 def _age(row: Row) -> float:

@@ -28,7 +28,9 @@ def product(given: entities.Product) -> Row:
 
 
 def price(given: entities.Price) -> Row:
-    row = given.model_dump(exclude={"billing_cycle", "trial_period", "unit_price", "quantity"})
+    """Without `payments`, where the file says nothing of them: `checking.kept_payments` knows."""
+    unsaid = {"payments"} - given.model_fields_set
+    row = given.model_dump(exclude={"billing_cycle", "trial_period", "unit_price", "quantity", *unsaid})
     return row | {
         "billing_interval": given.billing_cycle.interval if given.billing_cycle else None,
         "billing_frequency": given.billing_cycle.frequency if given.billing_cycle else None,
@@ -87,11 +89,19 @@ def _item(given: Subscription, position: int, item: Item) -> Row:
         "quantity": item.quantity,
         "recurring": item.recurring,
         "previously_billed_at": item.previously_billed_at,
+        "billed_quantity": item.quantity if _is_billed(given, item) else 0,
         "trial_starts_at": item.trial_dates.starts_at if item.trial_dates else None,
         "trial_ends_at": item.trial_dates.ends_at if item.trial_dates else None,
         "created_at": item.created_at or given.created_at,
         "updated_at": item.updated_at or given.updated_at,
     }
+
+
+def _is_billed(given: Subscription, item: Item) -> bool:
+    """Whether the current period is billed for it: all of them, but in a trial, unless some say that they were."""
+    if given.status == "trialing" or not item.recurring:
+        return False
+    return item.previously_billed_at is not None or all(each.previously_billed_at is None for each in given.items)
 
 
 def payment_method(given: PaymentMethod, customer_id: str, known_from: datetime | None) -> Row:

@@ -47,13 +47,26 @@ def _steps(contents: Contents) -> Iterator[tuple[str, int, int]]:
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
             yield sold.__tablename__, _insert_newer(sold, chunk), len(chunk)
+    amounts: dict[str, int] = {}
     for records in contents.subscriptions_at_present():
         methods = [method for *_, method in records if method]
         _insert(PaymentMethod, methods)
         _insert(Subscription, [row for _, row, _, _ in records])
-        _insert(SubscriptionItem, [item for _, _, items, _ in records for item in items])
+        items = [item for _, _, items, _ in records for item in items]
+        _bill(items, amounts)
+        _insert(SubscriptionItem, items)
         yield "payment_methods", len(methods), 0
         yield "subscriptions", len(records), len(records)
+
+
+def _bill(items: list[Row], amounts: dict[str, int]) -> None:
+    """What is billed of the items was billed at the prices as they are stored now; `amounts` are those known."""
+    unknown = sorted({each["price_id"] for each in items} - amounts.keys())
+    for start in range(0, len(unknown), CHUNK):
+        wanted = select(Price.id, Price.amount).where(Price.id.in_(unknown[start : start + CHUNK]))
+        amounts.update({row.id: row.amount for row in session().execute(wanted)})
+    for each in items:
+        each["billed_amount"] = each["billed_quantity"] * amounts[each["price_id"]]
 
 
 def _insert(table: Any, rows: list[Row]) -> None:

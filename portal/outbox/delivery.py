@@ -5,6 +5,7 @@
     not taken for now, connection broke queued again after the next of `mail_retries`; after the last: failed
     server unreachable as a whole       queued again, costs no attempt; after seven days: failed
     nobody at the address, link too old dropped (mails that carry access)
+    the destination is off or deleted   dropped (mails that tell of events), and the notification failed
 
 A claim is a lease: who dies while sending loses it, and the mail is sent again with the same Message-ID. That is
 as far as SMTP allows: whether a server took a mail whose answer never came can't be known.
@@ -18,11 +19,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import literal_column, or_, select, update
+from sqlalchemy import or_, select, update
 
 from portal import clock, config
 from portal.db import session, transaction
-from portal.domain import customers, notifications, portal_sessions, sign_in, staff, staff_sign_in
+from portal.domain import customers, mails, notifications, portal_sessions, sign_in, staff, staff_sign_in
 from portal.domain.mails import Mail
 from portal.outbox import emails, smtp
 
@@ -84,10 +85,9 @@ def _due(limit: int) -> Sequence[Mail]:
 
 
 def _is_due() -> tuple[Any, ...]:
-    """The status is spelled out, so that the index of queued mails serves."""
     now = clock.now()
     free = or_(Mail.lease_until.is_(None), Mail.lease_until <= now)
-    return Mail.status == literal_column("'queued'"), Mail.run_at <= now, free
+    return mails.is_queued(), Mail.run_at <= now, free
 
 
 def _no_use(mail: Mail) -> str | None:
@@ -96,6 +96,8 @@ def _no_use(mail: Mail) -> str | None:
         return None
     if mail.kind == "staff_sign_in":
         return _no_use_to_staff(mail)
+    if mail.kind == "event_notification":
+        return _no_use_to_destination(mail)
     if mail.kind == "link_from_staff" and not portal_sessions.is_open(mail.facts["portal_session"]):
         return "the link was taken back or is too old"
     if mail.kind != "sign_in":
@@ -116,6 +118,16 @@ def _no_use_to_staff(mail: Mail) -> str | None:
     if not staff_sign_in.is_open(mail.facts["request"]):
         return "the link was used, replaced or too old"
     mail.to_address = member.email
+    return None
+
+
+def _no_use_to_destination(mail: Mail) -> str | None:
+    """It goes to where the destination leads now."""
+    address = notifications.address_of(mail.key or "")
+    if address is None:
+        notifications.give_up(mail.key or "")
+        return "its destination was switched off or deleted"
+    mail.to_address = address
     return None
 
 

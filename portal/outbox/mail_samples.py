@@ -13,6 +13,8 @@ SUBSCRIPTION = "sub_01jcgfqad406rsfjcgq44g9djr"
 WRITTEN = datetime(2026, 12, 21, 10, 38, 57, 979670, tzinfo=UTC)
 _THEN, _LATER = "2026-12-21T10:38:57.979670Z", "2027-01-21T10:38:57.979670Z"
 _AFTER = "2027-03-05T00:00:00.000000Z"
+_MIDNIGHT = "2027-01-31T23:00:00.000000Z"
+"""In the zone of the customer to whom these mails go."""
 _CHARGED: dict[str, Any] = {
     "charges": [
         {"charged_at": _LATER, "amount": 3000, "part": False},
@@ -106,6 +108,14 @@ _SELLER: dict[str, dict[str, Any]] = {
         "client": "203.0.113.7",
     },
     "staff_added": {"role": "support", "added_by": "Ada Boyle"},
+    "staff_access_changed": {
+        "told": "passkey_added",
+        "name": "Work laptop",
+        "browser": "Firefox",
+        "client": "203.0.113.7",
+        "changed_by": None,
+        "changed_at": _THEN,
+    },
     "endpoint_off": {
         "setting": "ntfset_01jcgfqad406rsfjcgq44g9djv",
         "description": "Our shop",
@@ -138,6 +148,7 @@ TRIGGERS = {
     "email_changed": "A customer’s email address was changed; the old and the new one are told.",
     "staff_sign_in": "Somebody of the staff asked for a link to sign in to the console.",
     "staff_added": "Somebody was added to the staff.",
+    "staff_access_changed": "To one of you: a passkey was added or removed, the role changed, or they were removed.",
     "end_date_missing": "To the staff: a customer canceled a subscription that has no date to end at.",
     "endpoint_off": "To the staff: the portal has switched a webhook endpoint off.",
     "event_notification": "To the address of a destination: an event has happened.",
@@ -152,6 +163,7 @@ STATES: dict[str, dict[str, dict[str, Any]]] = {
         "past due": {"status": "past_due"},
         "without a date": {"ends_at": None},
         "canceled by the seller": {"asked_by": "staff"},
+        "at the end of a day": {"asked_by": "staff", "can_keep": False, "ends_at": _MIDNIGHT},
         "beyond the paid period": {"asked_by": "staff", "next_billed_at": _LATER, **_CHARGED, "ends_at": _AFTER},
         "canceled by the seller, without a date": {"asked_by": "staff", "ends_at": None},
     },
@@ -199,6 +211,11 @@ STATES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "email_changed": {"to the new address": {"told": "new"}},
     "staff_added": {"as an admin": {"role": "admin"}},
+    "staff_access_changed": {
+        "a passkey was removed": {"told": "passkey_removed"},
+        "another role": {"told": "role_changed", "old": "support", "new": "admin", "changed_by": "Ada Boyle"},
+        "removed from the staff": {"told": "removed", "changed_by": "Ada Boyle"},
+    },
     "endpoint_off": {"never failed before": {"since_at": None}},
 }
 

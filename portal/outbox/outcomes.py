@@ -1,6 +1,6 @@
 """Writes down what came of many attempts, in one transaction: logs, notifications, and how each endpoint is doing.
 
-    200                 delivered; the endpoint's rest and failures are forgotten
+    200                 delivered; the endpoint's rest and failures are forgotten, and what began to fail with it is due
     anything else       needs_retry with the next of `webhook_retries`, after the last: failed; the endpoint rests
     410                 the endpoint is switched off
     failing too long    the endpoint is switched off (`webhook_off_after`)
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, exists, insert, select, update
 
 from portal import clock, config, ids
 from portal.db import connection, session, table, transaction
@@ -38,6 +38,19 @@ _TRIED = (
     )
 )
 _FAILED = _TRIED.where(_ROW.c.run_at.is_not(None))
+_LOG = table(NotificationLog)
+_DUE = (
+    update(_ROW)
+    .where(
+        _ROW.c.setting_id == bindparam("its_setting"),
+        _ROW.c.run_at.is_not(None),
+        _ROW.c.status == "needs_retry",
+        ~exists().where(_LOG.c.notification_id == _ROW.c.id, _LOG.c.attempted_at < bindparam("since")),
+    )
+    .values(run_at=_ROW.c.created_at)
+)
+"""What first failed while its endpoint was failing takes its place again, before all that came later. What failed
+before as well may have a reason of its own: it keeps its times, lest it stops the others again and again."""
 
 
 def write(reports: Sequence[Report]) -> None:
@@ -48,8 +61,9 @@ def write(reports: Sequence[Report]) -> None:
         _log_attempts(attempts)
         _note(_TRIED, [each for each in attempts if each.delivered])
         _note(_FAILED, [each for each in attempts if not each.delivered])
-        for report in reports:
-            _judge(settings[report.errand.setting_id], report)
+        recovered = [each for report in reports if (each := _judge(settings[report.errand.setting_id], report))]
+        if recovered:
+            connection().execute(_DUE, recovered)
         notifications.give_up_on([each.id for each in settings.values() if not each.active])
     for report in reports:
         _say(report)
@@ -102,17 +116,23 @@ def _next(attempt: Attempt) -> datetime | None:
     return retries.next_attempt(attempt.parcel.attempts + 1, attempt.at, config.current().webhook_retries)
 
 
-def _judge(setting: NotificationSetting, report: Report) -> None:
-    """What an attempt says of its endpoint; the end of an errand gives the endpoint free."""
-    attempt = report.attempt
+def _judge(setting: NotificationSetting, report: Report) -> dict[str, Any] | None:
+    """What an attempt says of its endpoint; the end of an errand gives the endpoint free.
+
+    Answers which endpoint works again, and since when it had failed.
+    """
+    attempt, recovered = report.attempt, None
     if attempt is None:
         if setting.lease_until == report.errand.lease_until:
             setting.lease_until = clock.now()
     elif attempt.delivered:
+        if setting.failing_since is not None:
+            recovered = {"its_setting": setting.id, "since": setting.failing_since}
         setting.failing_since = setting.rests_until = None
         setting.failures_in_a_row = 0
     elif attempt.endpoint_at_fault and setting.destination == report.errand.destination:
         _failed(setting, attempt)
+    return recovered
 
 
 def _failed(setting: NotificationSetting, attempt: Attempt) -> None:

@@ -3,8 +3,9 @@
 claim endpoints that have something due → a sender each → outcomes come back → written together
 
 An endpoint is claimed as a whole, with a lease on its row: whoever holds it is the only one, on any machine, who sends
-to it, so its events leave in their order. An endpoint that fails rests, while the others go on. Who dies while sending
-loses the lease, and what had no outcome yet is sent again: at least once, never not at all.
+to it, so its events leave in their order. An endpoint that fails rests, while the others go on; after its rest it is
+tried with one notification, and given the rest in order once that is taken. Who dies while sending loses the lease, and
+what had no outcome yet is sent again: at least once, never not at all.
 """
 
 import logging
@@ -177,7 +178,8 @@ def _errand(setting: NotificationSetting, lease_until: datetime, parcels: list[P
         secrets = notification_settings.signing_secrets(setting)
     except sealing.Unreadable:
         secrets = ()
-    return Errand(setting.id, setting.destination, secrets, lease_until, tuple(parcels))
+    given = parcels if setting.failing_since is None else parcels[:1]
+    return Errand(setting.id, setting.destination, secrets, lease_until, tuple(given))
 
 
 def _all_of(reports: "queue.SimpleQueue[Report]", wait: float) -> list[Report]:

@@ -68,7 +68,13 @@ def delivery(id: str) -> str:
     note, event = notifications.get(id)
     setting = session().get_one(notification_settings.NotificationSetting, note.setting_id)
     return render_template(
-        "staff/delivery.html", note=note, event=event, setting=setting, attempts=notifications.attempts_of(id)
+        "staff/delivery.html",
+        note=note,
+        event=event,
+        setting=setting,
+        attempts=notifications.attempts_of(id),
+        old=notifications.is_old(note),
+        days=notifications.WHOLE_FOR.days,
     )
 
 

@@ -7,7 +7,7 @@ from portal import limits, mail_preview
 from portal.access import staff_required
 from portal.db import transaction
 from portal.domain import customers, resending
-from portal.domain.mails import Mail
+from portal.domain.mails import WHOLE_FOR, Mail
 from portal.errors import MailRefused, RoleRefused
 from portal.staff import bp, see_other
 
@@ -22,7 +22,7 @@ def mail(id: str) -> Response:
 @staff_required()
 def mail_html(id: str) -> Response:
     """What the frame shows."""
-    preview = mail_preview.of(_readable(id))
+    preview = _preview(_readable(id))
     return mail_preview.framed(preview.html if preview else "")
 
 
@@ -45,13 +45,19 @@ def _page(mail: Mail, *, refused: bool = False) -> str:
     return render_template(
         "staff/mail.html",
         mail=mail,
-        preview=mail_preview.of(mail),
+        preview=_preview(mail),
         customer=customer,
         moved=customer is not None and customers.email_key(mail.to_address) != customer.email_key,
         why_not=resending.why_not(mail),
         dead_links=customer is not None and resending.has_dead_links(mail),
         refused=refused,
+        days=WHOLE_FOR.days,
     )
+
+
+def _preview(mail: Mail) -> mail_preview.Preview | None:
+    """None if it can't be written, or what it said is removed."""
+    return mail_preview.of(mail) if mail.has_facts else None
 
 
 def _readable(id: str) -> Mail:

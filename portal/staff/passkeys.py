@@ -15,6 +15,7 @@ from portal.db import transaction
 from portal.domain import passkeys
 from portal.domain.passkeys import LONGEST_NAME
 from portal.staff import bp, see_other
+from portal.staff.account import browser
 from portal.staff.sign_in import let_in, next_path
 
 _COOKIE_FACT = "passkey"
@@ -61,6 +62,7 @@ def add_passkey() -> Response:
             sent.get("credential"),
             name=name,
             by=current_user.acting(),
+            **_where_from(),
         )
     if made is None:
         return _problem("The passkey was not added. Try again.", 403)
@@ -71,9 +73,14 @@ def add_passkey() -> Response:
 @staff_required()
 def remove_passkey(id: str) -> Response:
     with transaction():
-        removed = passkeys.remove(id, member=current_user.member, by=current_user.acting())
+        removed = passkeys.remove(id, member=current_user.member, by=current_user.acting(), **_where_from())
     done = "passkey-removed" if removed else "gone"
     return see_other(url_for("console.account", done=done, _anchor="done"))
+
+
+def _where_from() -> dict[str, str]:
+    """What the mail says of the browser that asks."""
+    return {"browser": browser(request.user_agent.string), "client": request.remote_addr or ""}
 
 
 def _sent() -> dict[str, Any]:

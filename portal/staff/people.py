@@ -8,7 +8,7 @@ from flask_login import current_user
 from portal import forms, ids
 from portal.access import staff_required
 from portal.db import transaction
-from portal.domain import audit, mails, passkeys, staff, staff_sessions
+from portal.domain import audit, mails, passkeys, staff, staff_links, staff_sessions
 from portal.domain.staff import ADMIN, ROLES, SUPPORT, StaffMember
 from portal.errors import NotFound, RoleRefused
 from portal.staff import bp, see_other
@@ -71,12 +71,14 @@ def change_person(id: str) -> Any:
 @bp.post("/staff/<id>/end-sessions")
 @staff_required(ADMIN)
 def end_persons_sessions(id: str) -> Response:
-    """Of oneself: everywhere but in this browser."""
+    """Of oneself: everywhere but in this browser. Of a colleague with every link they made: who was signed in as them
+    may have copied one."""
     with transaction():
         by, member = _admin(), staff.get(id)
         ended = staff_sessions.end_all_of(member.id, but=current_user.session_id)
-        if ended:
-            audit.record("staff.sessions_ended", by=by, subject=member.id, email=member.email, ended=ended)
+        links = 0 if member.id == by.id else staff_links.end_all_by(member.id, by=by)
+        if ended or links:
+            audit.record("staff.sessions_ended", by=by, subject=member.id, email=member.email, ended=ended, links=links)
     return see_other(url_for("console.person", id=id, done="ended", _anchor="done"))
 
 
@@ -128,6 +130,7 @@ def _page(member: StaffMember, typed: dict[str, str], problems: dict[str, str] |
         problems=problems or {},
         sign_ins=staff_sessions.of(member.id),
         passkeys=passkeys.of(member.id),
+        links=staff_links.how_many_by(member.id),
         this_browser=current_user.session_id,
         own=member.id == current_user.member.id,
     )

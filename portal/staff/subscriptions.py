@@ -15,7 +15,8 @@ from portal.access import staff_required
 from portal.db import transaction
 from portal.domain import audit, catalog, listing, search
 from portal.domain.listing import Cursor
-from portal.domain.listing_filters import BY_NAME, FEW, NEWEST, SORTS, STATES, WHO, Filters
+from portal.domain.listing_entries import STATES
+from portal.domain.listing_filters import BY_NAME, FEW, NEWEST, SORTS, WHO, Filters
 from portal.domain.listing_orders import kinds
 from portal.domain.staff import ADMIN
 from portal.errors import InvalidRequest
@@ -24,6 +25,8 @@ from portal.staff import bp
 _NAMES = ("q", "state", "product", "ends_from", "ends_to", "by", "sort")
 _LONGEST = {"q": 200, "product": 40, "ends_from": 10, "ends_to": 10, "by": 10, "sort": 10}
 _MOST_PRODUCTS, _LONGEST_CURSOR = 1000, 1000
+_MIDNIGHT = timedelta.resolution
+"""What ends at midnight is told as the end of the day before, and found by it."""
 _COLUMNS = (
     *("subscription", "state", "customer", "name", "email", "products", "price", "currency", "every", "collection"),
     *("started (UTC)", "period ends (UTC)", "next payment (UTC)", "ends or ended (UTC)", "canceled by", "reason"),
@@ -132,12 +135,12 @@ def _filters(asked: dict[str, Any], problems: dict[str, str]) -> Filters:
             problems[name] = f"Choose one of the list: {', '.join(known)}."
     if set(asked.get("state", ())) - set(STATES):
         problems["state"] = "Choose states of the list."
-    until = _day(asked, "ends_to", problems)
+    since, until = _day(asked, "ends_from", problems), _day(asked, "ends_to", problems)
     return Filters(
         states=tuple(each for each in STATES if each in asked.get("state", ())),
         product_id=asked.get("product"),
-        ends_from=_day(asked, "ends_from", problems),
-        ends_before=until + timedelta(days=1) if until else None,
+        ends_from=since + _MIDNIGHT if since else None,
+        ends_before=until + timedelta(days=1) + _MIDNIGHT if until else None,
         canceled_by=asked.get("by"),
         search=search.normal(asked.get("q", "")),
         sort=asked.get("sort") or (BY_NAME if asked.get("q") else NEWEST),

@@ -1,22 +1,22 @@
-"""Forgets what nobody needs any more. Events, reasons and transactions stay."""
+"""Forgets what nobody needs any more.
+
+Events, reasons and transactions stay, and so does what became of mails and webhooks.
+"""
 
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
-from portal import clock, idempotency, limits, request_log
+from portal import clock, config, idempotency, limits, request_log
 from portal.db import session, transaction
-from portal.domain import notification_settings, notifications, passkeys, staff_sessions, staff_sign_in
+from portal.domain import mails, notification_settings, notifications, passkeys, staff_sessions, staff_sign_in
 from portal.domain.browser_sessions import BrowserSession, Grant
-from portal.domain.mails import Mail
 from portal.domain.portal_sessions import PortalSession
 from portal.domain.sign_in import SignInRequest
 
 EVERY = timedelta(minutes=10)
 KEEP_LINKS = timedelta(days=90)
 """Old links lead to a page that mails a fresh one for this long."""
-KEEP_MAILS = timedelta(days=90)
-KEEP_NOTIFICATIONS = timedelta(days=90)
 _AT_ONCE = 10_000
 
 _next: datetime | None = None
@@ -35,8 +35,11 @@ def tidy() -> bool:
         session().execute(delete(BrowserSession).where(BrowserSession.ends_at < now))
         session().execute(delete(SignInRequest).where(SignInRequest.expires_at < now - timedelta(days=1)))
         session().execute(delete(PortalSession).where(PortalSession.expires_at < now - KEEP_LINKS))
-        session().execute(delete(Mail).where(Mail.status != "queued", Mail.created_at < now - KEEP_MAILS))
-        notifications.forget_older_than(now - KEEP_NOTIFICATIONS, _AT_ONCE)
+        mails.slim_older_than(now - mails.WHOLE_FOR, _AT_ONCE)
+        notifications.slim_older_than(now - notifications.WHOLE_FOR, _AT_ONCE)
+        if records := config.current().delivery_records:
+            mails.forget_older_than(now - records, _AT_ONCE)
+            notifications.forget_older_than(now - records, _AT_ONCE)
         notification_settings.seal_anew()
         staff_sessions.forget_old()
         staff_sign_in.forget_old()

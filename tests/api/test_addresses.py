@@ -134,9 +134,10 @@ def test_a_search_looks_everywhere(seller: App, amelia: str) -> None:
         found = seller.get(path, query_string={"search": text}).json
         assert [each["id"] for each in found["data"]] == [id], text
         assert found["meta"]["pagination"]["estimated_total"] == 1
-    for text, count in (("%", 1), ("_odd_", 1), ("", 2), ("active", 0), ("nothing like it", 0), ("'; --", 0)):
+    for text, count in (("%", 1), ("_odd_", 1), ("active", 0), ("nothing like it", 0), ("'; --", 0)):
         assert len(seller.get(path, query_string={"search": text}).json["data"]) == count, text
-    assert fields_of(seller.get(path, query_string={"search": "x" * 101})) == ["search"]
+    for text in ("", "x" * 101):
+        assert fields_of(seller.get(path, query_string={"search": text})) == ["search"]
 
 
 def test_pages_go_to_the_last(seller: App, amelia: str) -> None:

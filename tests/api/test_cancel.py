@@ -133,6 +133,15 @@ def test_past_due_is_refused_but_at_once_ends_it_and_its_debt(mighty: App) -> No
         assert transactions.get(debt.id, customer_id=visits.owner(sub)).status == "canceled"
 
 
+def test_a_paused_one_that_is_to_resume_ends_at_once_too(seller: App) -> None:
+    sub = visits.subscribed(status="paused", next_billed_at=None)
+    seller.post(f"/subscriptions/{sub}/resume", {"effective_from": END.isoformat()})
+    assert people.row(sub).scheduled_action == "resume"
+    entity = seller.post(f"/subscriptions/{sub}/cancel").json["data"]
+    assert (entity["status"], entity["scheduled_change"]) == ("canceled", None)
+    assert visits.said(sub)[0][-2:] == ["subscription.updated", "subscription.canceled"]
+
+
 def test_a_paused_one_ends_at_once(seller: App) -> None:
     sub = visits.subscribed(status="paused", next_billed_at=None)
     assert seller.post(f"/subscriptions/{sub}/cancel").json["data"]["status"] == "canceled"

@@ -157,6 +157,13 @@ def test_hostile_bodies_name_their_field(seller: App, sub: str, set_up: str, bod
     assert visits.records() == before
 
 
+def test_what_is_archived_is_not_charged(seller: App, sub: str, set_up: str) -> None:
+    assert seller.patch(f"/prices/{set_up}", {"status": "archived"}).status_code == 200
+    before = visits.records()
+    assert refusal(charge(seller, sub, set_up)) == (400, "entity_archived")
+    assert visits.records() == before
+
+
 def test_strangers_and_keys_without_the_permission(app: Flask, seller: App, sub: str, set_up: str) -> None:
     assert refusal(charge(seller, f"sub_{UNKNOWN}", set_up)) == (404, "not_found")
     assert refusal(charge(App(app, "subscription.read"), sub, set_up)) == (403, "forbidden")

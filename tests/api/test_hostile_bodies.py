@@ -1,11 +1,13 @@
 """No operation is moved by a body that means nothing, two things, or too much: a 4xx that says so, nothing changed."""
 
+import io
 import re
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from portal import web
 from portal.api import operations, resources  # noqa: F401  (the import declares the operations)
 from portal.api.operations import Operation
 from tests.api.calls import App, refusal
@@ -70,3 +72,45 @@ def test_no_field_of_any_operation_makes_it_fail(app: Flask, value: Any) -> None
         for field in operation.takes.model_fields:
             answer = seller.call(operation.method, path_of(operation), {field: value})
             assert answer.status_code in (201, 400, 403, 404, 409), (operation.name, field, answer.text)
+
+
+def without_length(app: Flask, path: str, body: bytes, headers: dict[str, str]) -> Any:
+    """As a server hands on a body that came in chunks, whose end it knows and whose length it does not."""
+    chunks = {"input_stream": io.BytesIO(body), "environ_overrides": {"wsgi.input_terminated": True}}
+    sent = {"Content-Type": "application/json"} | headers
+    return app.test_client().post(path, headers=sent, **chunks)  # type: ignore[arg-type]
+
+
+def padded(size: int, tail: bytes = b"") -> bytes:
+    body = b'{"name": "Pro", "tax_category": "saas"}'
+    return body.ljust(size - len(tail)) + tail
+
+
+def test_a_body_without_a_length_is_as_long_as_any_other(app: Flask) -> None:
+    answer = without_length(app, "/products", padded(web.MOST_BYTES), App(app).headers)
+    assert (answer.status_code, answer.json["data"]["name"]) == (201, "Pro")
+
+
+@pytest.mark.parametrize("tail", [b" ", b"NOT JSON", b"x" * 3_000_000])
+def test_a_body_without_a_length_is_never_cut(app: Flask, tail: bytes) -> None:
+    seller = App(app)
+    seller.get("/subscriptions")
+    before = visits.records()
+    answer = without_length(app, "/products", padded(web.MOST_BYTES) + tail, seller.headers)
+    assert refusal(answer) == (413, "request_body_too_large")
+    assert visits.records() == before
+
+
+def test_bodies_that_differ_behind_the_limit_are_not_the_same_request(app: Flask) -> None:
+    seller = App(app)
+    headers = seller.headers | {"Idempotency-Key": "order-4711"}
+    assert without_length(app, "/products", padded(web.MOST_BYTES), headers).status_code == 201
+    for tail in (b"a", b"b"):
+        answer = without_length(app, "/products", padded(web.MOST_BYTES) + tail, headers)
+        assert refusal(answer) == (413, "request_body_too_large")
+
+
+def test_a_form_without_a_length_is_never_cut(app: Flask) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = without_length(app, "/portal/sign-in", b"email=" + b"x" * web.MOST_BYTES, form)
+    assert answer.status_code == 413

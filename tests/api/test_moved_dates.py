@@ -1,6 +1,7 @@
 """Changes after the billing date was moved: nobody is given back more than was paid, and there and back is nothing."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from flask import Flask
 
 from portal import clock
-from portal.db import transaction
+from portal.db import session, transaction
 from portal.domain import changing, plans, snapshots
 from portal.domain.actors import Actor
 from tests import people
@@ -122,24 +123,37 @@ def test_a_move_that_costs_more_than_a_bill_holds_is_refused(seller: App, app: F
 
 @pytest.mark.parametrize("seed", range(40))
 def test_no_sequence_of_changes_gives_back_more_than_was_paid(sub: str, base: str, the_clock: Any, seed: int) -> None:
-    """Planned and made in memory, as a preview is; each line is rounded by half a unit at most."""
-    chance = random.Random(seed)
+    """Planned and made in memory, as a preview is; each line is rounded by half a unit at most.
+
+    Moved, more and fewer, billed or not, exchanged, paused, at prices that change meanwhile.
+    """
+    chance, others = random.Random(seed), [people.price(amount) for amount in (1700, 4500)]
     for _ in range(10):
         the_clock.set(NOW)
-        with transaction():
-            subscription = snapshots.find(sub)
-        net, lines = PAID, 0
+        subscription, known = _fresh(sub, [base, *others])
+        net, lines, said = PAID, 0, []
         for _ in range(chance.randint(1, 8)):
             left = subscription.period_ends_at - clock.now()
             the_clock.advance(seconds=max(0.0, chance.random() * (left.total_seconds() - 7200)))
-            changes = [_any_move(chance), _seats(base, chance.randint(1, 60))]
-            for amount in _make(subscription, chance.choice(changes)):
-                net, lines = net + amount, lines + 1
+            wanted = chance.choice([_any_move(chance), _any_items(chance, [base, *others])])
+            act = chance.choice([_make, _make, _make, _make_while_paused, _make_after_a_new_price])
+            amounts = act(subscription, wanted, known)
+            net, lines = net + sum(amounts), lines + len(amounts)
+            said.append((clock.now() - NOW, act.__name__, wanted, amounts))
+            assert all(0 <= each.billed_quantity <= each.quantity for each in subscription.items), said
         soon = clock.now() + timedelta(minutes=31)
         for last in (_seats(base, 1), plans.Wanted(next_billed_at=soon, mode=NOW_MODE)):
-            for amount in _make(subscription, last):
-                net, lines = net + amount, lines + 1
-        assert net >= -lines
+            amounts = _make(subscription, last, known)
+            net, lines = net + sum(amounts), lines + len(amounts)
+        assert net >= -lines, said
+
+
+def _fresh(sub: str, price_ids: list[str]) -> tuple[Any, dict[str, Any]]:
+    """A subscription and the prices that there are, which the database does not hear of any more."""
+    with transaction():
+        subscription, known = snapshots.find(sub), changing.prices(price_ids)
+        session().expunge_all()
+    return subscription, known
 
 
 def _any_move(chance: random.Random) -> plans.Wanted:
@@ -147,12 +161,40 @@ def _any_move(chance: random.Random) -> plans.Wanted:
     return plans.Wanted(next_billed_at=at, mode=chance.choice([NOW_MODE, NEXT_MODE, UNPAID]))
 
 
+def _any_items(chance: random.Random, price_ids: list[str]) -> plans.Wanted:
+    some = chance.sample(price_ids, chance.choice([1, 1, 2]))
+    return plans.Wanted(items=[(each, chance.randint(1, 60)) for each in some], mode=chance.choice(plans.MODES))
+
+
 def _seats(base: str, quantity: int) -> plans.Wanted:
     return plans.Wanted(items=[(base, quantity)], mode=NOW_MODE)
 
 
-def _make(subscription: Any, wanted: plans.Wanted) -> list[int]:
+def _make(subscription: Any, wanted: plans.Wanted, known: dict[str, Any]) -> list[int]:
     by = Actor("key", "apikey", "API", received_at=clock.now())
-    plan = plans.of_update(subscription, wanted, {}, by=by)
-    changing.take(subscription, plan.change, {})
+    plan = plans.of_update(subscription, wanted, known, by=by)
+    changing.take(subscription, plan.change, known)
     return [each["amount"] for each in plan.lines]
+
+
+def _make_while_paused(subscription: Any, wanted: plans.Wanted, known: dict[str, Any]) -> list[int]:
+    """Only items change then, and without a bill; the period that was paid goes on."""
+    if wanted.items is None:
+        return _make(subscription, wanted, known)
+    period = subscription.period_starts_at, subscription.period_ends_at
+    subscription.status, subscription.next_billed_at = "paused", None
+    subscription.period_starts_at = subscription.period_ends_at = None
+    subscription.kept_period_starts_at, subscription.kept_period_ends_at = period
+    amounts = _make(subscription, replace(wanted, mode=UNPAID), known)
+    subscription.status, subscription.next_billed_at = "active", period[1]
+    subscription.period_starts_at, subscription.period_ends_at = period
+    subscription.kept_period_starts_at = subscription.kept_period_ends_at = None
+    return amounts
+
+
+def _make_after_a_new_price(subscription: Any, wanted: plans.Wanted, known: dict[str, Any]) -> list[int]:
+    for price in known.values():
+        price.amount = price.amount * 7 % 9001
+    for item in subscription.items:
+        item.price.amount = known[item.price_id].amount
+    return _make(subscription, wanted, known)

@@ -111,6 +111,7 @@ def test_notifications_are_found_by_destination_status_event_and_time(
     assert (found("status=delivered"), found("status=needs_retry,not_attempted")) == (1, 3)
     assert (found(f"filter={sub}"), found("filter=sub_x")) == (2, 0)
     assert (found("search=canceled"), found(f"search={event}"), found("search=%25")) == (2, 2, 0)
+    assert fields_of(seller.get("/notifications?search=")) == ["search"]
     assert (found("from=2026-11-21T12:30:00Z"), found("to=2026-11-21T12:30:00Z")) == (2, 2)
     for query, field in (("status=lost", "status"), ("from=x", "from"), ("after=evt_x", "after"), ("x=1", "x")):
         assert fields_of(seller.get(f"/notifications?{query}")) == [field]

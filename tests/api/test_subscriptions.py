@@ -168,6 +168,9 @@ WRONG = {
     "id=a%00b": "id",
     "price_id=" + "x" * 300: "price_id",
     "colour=red": "colour",
+    "status=active&status=paused": "status",
+    "status=active&status=active": "status",
+    "per_page=2&id=a&per_page=3": "per_page",
     "STATUS=active": "STATUS",
     "%00=1": "\x00",
 }

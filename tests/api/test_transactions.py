@@ -270,6 +270,32 @@ def test_what_is_left_out_stays(seller: App, amelia: Any) -> None:
     assert seller.patch(f"/transactions/{data['id']}", {"custom_data": None}).json["data"]["custom_data"] is None
 
 
+def test_a_change_to_what_it_is_already_is_none(seller: App, amelia: Any, the_clock: Any) -> None:
+    price = people.price()
+    data = made(seller, order(price, **amelia, **MANUAL, custom_data={"a": 1}))
+    recorded = told(data["id"])
+    the_clock.advance(hours=1)
+    same = order(price, **amelia, **MANUAL, custom_data={"a": 1}, business_id=None, currency_code="USD")
+    for name, value in same.items():
+        answer = seller.patch(f"/transactions/{data['id']}", {name: value})
+        assert answer.status_code == 200, name
+        assert answer.json["data"]["updated_at"] == data["updated_at"], name
+        assert [each["id"] for each in answer.json["data"]["details"]["line_items"]] == [
+            each["id"] for each in data["details"]["line_items"]
+        ], name
+    assert told(data["id"]) == recorded
+    more = {"items": [{"price_id": price, "quantity": 2}], **amelia}
+    assert seller.patch(f"/transactions/{data['id']}", more).json["data"]["items"][0]["quantity"] == 2
+    assert told(data["id"]) == [*recorded, "updated"]
+
+
+def test_the_checkout_of_an_invoice_that_asks_for_one_is_not_there(seller: App, amelia: Any) -> None:
+    """`enable_checkout` is kept, and without effect."""
+    details = MANUAL["billing_details"] | {"enable_checkout": True}
+    data = made(seller, order(**amelia, **MANUAL | {"billing_details": details}, status="billed"))
+    assert (data["billing_details"]["enable_checkout"], data["checkout"]["url"]) == (True, None)
+
+
 def test_a_manual_one_is_billed_with_an_invoice_and_its_subscription_begins(seller: App, amelia: Any) -> None:
     data = made(seller, order(**amelia, **MANUAL))
     assert (data["status"], data["checkout"]["url"]) == ("ready", None)

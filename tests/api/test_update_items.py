@@ -313,7 +313,6 @@ def archived(**fields: Any) -> Callable[[], str]:
         (lambda: f"pri_{UNKNOWN}", 1, "items.1.price_id"),
         (lambda: people.price(currency="EUR"), 1, "items.1.price_id"),
         (lambda: people.price(interval="year"), 1, "items.1.price_id"),
-        (archived(status="archived"), 1, "items.1.price_id"),
         (billing.one_time, 1, "items.1.price_id"),
         (people.price, None, "items.1.quantity"),
         (people.price, 101, "items.1.quantity"),
@@ -326,6 +325,14 @@ def test_a_new_item_must_fit_the_subscription(
     wanted = price()
     before = visits.records()
     assert fields_of(change(seller, sub, "do_not_bill", (base, None), (wanted, quantity))) == [field]
+    assert visits.records() == before
+
+
+def test_what_is_archived_is_not_added(seller: App, sub: str, base: str) -> None:
+    """The same refusal as of a transaction."""
+    gone = archived(status="archived")()
+    before = visits.records()
+    assert refusal(change(seller, sub, "do_not_bill", (base, None), (gone, 1))) == (400, "entity_archived")
     assert visits.records() == before
 
 

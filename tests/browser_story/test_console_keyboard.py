@@ -64,7 +64,7 @@ def test_support_does_its_work(browse: Browsing, aeroedit: RunningPortal) -> Non
     assert page.get_by_role("radio", name="On a date").is_checked()
     day = end_of_next_month()
     keyboard.tab_to("Last day of access").type(f"{day:%m%d%Y}").tab_to("Continue").enter()
-    assert f"The end of {day}, in UTC." in page.locator("main").inner_text()
+    assert f"{day.day} {day:%B %Y} at the end of the day (UTC)" in page.locator("main").inner_text()
     keyboard.tab_to("Cancel payments").enter()
     assert_banner_is_focused(page, "The cancellation is recorded")
     assert page.locator("#done").get_attribute("role") == "status"

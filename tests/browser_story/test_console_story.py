@@ -117,7 +117,7 @@ def test_a_colleague_who_never_saw_it_looks_after_a_customer(portal: RunningPort
     assert portal.row(sub).ends_at == billing.end
 
     listed = steps.pending(page)
-    assert f"ends {day(billing.end)}" in listed[listed.index("Hanna Bergström") :]
+    assert f"ends {day(billing.last_day)}" in listed[listed.index("Hanna Bergström") :]
     assert "Noah Whitfield" not in listed
     press(page, "Don’t cancel Hanna Bergström", "link")
     kept = press(page, "Don’t cancel payments")
@@ -125,7 +125,7 @@ def test_a_colleague_who_never_saw_it_looks_after_a_customer(portal: RunningPort
     assert f"The next payment is $300.00 on {day(ends)}" in kept
     assert f"The link is on its way to {HANNA}" in steps.send_cancel_link(page, HANNA)
     announced, withdrawn, sent = portal.mailed(HANNA, 3)
-    assert announced.subject == f"AeroEdit Pro ends on {day(billing.end)}"
+    assert announced.subject == f"AeroEdit Pro ends on {day(billing.last_day)}"
     assert all(dollars(amount) in announced.text for _, amount in billing.charges())
     assert (withdrawn.subject, sent.subject) == (
         "AeroEdit Pro continues: your cancellation is withdrawn",
@@ -151,8 +151,7 @@ def assert_says_what_is_charged(review: str, billing: Billing) -> None:
     assert f"{dollars(sum(amount for _, amount in coming))} in {count}" in words
     assert [f"{day(at)}: {dollars(amount)}" in words for at, amount in coming] == [True] * len(coming)
     assert "for a part of a period" in words[words.index(f"{day(coming[-1][0])}: ") :]
-    assert f"Access ends {day(billing.end)} at 00:00 UTC" in words
-    assert f"The end of {billing.last_day}, in UTC." in words
+    assert f"Access ends {day(billing.last_day)} at the end of the day (UTC)" in words
     assert "10 × AeroEdit Pro" in words
     assert "Only needed for a while" in words
     assert WORDS in words
@@ -179,7 +178,7 @@ def assert_tells_all(told: str, billing: Billing) -> None:
         "Cancellation withdrawn: it would have ended on",
         sam,
         f"Mail about the cancellation being withdrawn to {HANNA}: accepted by the mail server",
-        f"Cancellation scheduled for {day(billing.end)} at 00:00 UTC",
+        f"Cancellation scheduled for {day(billing.last_day)} at the end of the day (UTC)",
         sam,
         "Reason: Only needed for a while",
         WORDS,

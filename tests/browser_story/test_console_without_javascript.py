@@ -35,7 +35,7 @@ def test_support_cancels_on_a_date_stops_it_and_sends_a_link(page: "Page", aeroe
     steps.find(page, "scriptl", "Bennet Scriptless")
     day = datetime.now(UTC).date() + timedelta(days=40)
     review = steps.look_at_the_end_on(page, day, "Not used enough", "Asked on the phone")
-    assert f"The end of {day}, in UTC." in review
+    assert f"{day.day} {day:%B %Y} at the end of the day (UTC)" in review
     assert script_free(page.content()) == []
     assert "The cancellation is recorded" in press(page, "Cancel payments")
     page.locator("#done:focus").wait_for()

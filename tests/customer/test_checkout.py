@@ -426,7 +426,7 @@ def test_what_was_called_off_is_closed(person: Person, amelia: str) -> None:
     txn = order(amelia)
     person.open(link(txn))
     with transaction():
-        orders.call_off(transactions.get(txn), by=system())
+        orders.call_off(txn, by=system())
     page = person.press("Pay $30.00", **CARD)
     assert (page.status, "This checkout is closed" in page) == (410, True)
     assert every(SandboxCharge) == []

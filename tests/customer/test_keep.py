@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
+from portal.db import transaction
+from portal.domain import cancellation, changing, charges, subscriptions
+from portal.domain.actors import Actor
 from tests import people
+from tests.api import billing
 from tests.customer import visits
 from tests.customer.visits import END, UNKNOWN, alike, email_link, get
 from tests.person import Person
@@ -31,6 +35,46 @@ def test_the_keep_link_shows_what_goes_on_and_one_button(person: Person, sub: st
     done = person.press(BUTTON)
     assert "Your subscription goes on" in done
     assert "The next payment of $300.00 is on 11 December 2026 at 12:00 UTC" in done
+
+
+def test_the_rest_of_a_cut_period_costs_less_and_the_page_says_so(person: Person, app: Any, the_clock: Any) -> None:
+    """The next period was cut to a third of it, billed, and the customer changes their mind within it."""
+    sub = visits.subscribed()
+    with transaction():
+        cancellation.at_period_end(subscriptions.get(sub), by=Actor("customer", visits.owner(sub), "email link", ""))
+        cancellation.on(subscriptions.get(sub), END + timedelta(days=31) / 3, by=Actor("staff", "stf_1", "console", ""))
+    the_clock.set(END + timedelta(days=1))
+    billing.work()
+    [part] = [each for each in billing.bills_of(sub) if each.period_starts_at == END]
+    assert part.due == 10000
+    person.open(email_link("keep", sub))
+    shown = person.open(path(sub))
+    assert "21 December 2026 at 20:00 UTC: $200.00" in shown
+    assert "It pays for the rest of the period, until 11 January 2027 at 12:00 UTC." in shown
+    assert "$300.00 per month" in shown
+    assert "The next payment of $200.00 is on 21 December 2026 at 20:00 UTC" in person.press(BUTTON)
+    the_clock.set(END + timedelta(days=12))
+    billing.work()
+    assert [each.due for each in billing.bills_of(sub)][-1] == 20000
+
+
+def test_the_page_says_what_is_charged_with_all_that_waits_for_it(person: Person, sub: str) -> None:
+    price = billing.one_time(4550)
+    with transaction():
+        charges.add(sub, [charges.line(changing.prices([price])[price], 1)])
+    person.open(email_link("keep", sub))
+    shown = person.open(path(sub))
+    assert "11 December 2026 at 12:00 UTC: $345.50" in shown
+    assert "That includes one-time charges, changes or credit since the last bill." in shown
+    assert "The next payment of $345.50 is on 11 December 2026" in person.press(BUTTON)
+
+
+def test_while_past_due_the_page_says_what_comes_first(person: Person, app: Any) -> None:
+    sub = visits.subscribed(**visits.ending(), status="past_due")
+    person.open(email_link("keep", sub))
+    shown = person.open(path(sub))
+    assert "11 December 2026 at 12:00 UTC: $300.00" in shown
+    assert "The open payment comes first" in shown
 
 
 def test_payments_resume_on_the_instant_they_were_planned_for(person: Person, sub: str) -> None:

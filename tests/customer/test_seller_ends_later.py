@@ -29,7 +29,7 @@ def sub(database: str) -> str:
 def test_the_page_says_what_is_charged_until_the_end(person: Person, sub: str) -> None:
     visits.come_in(person, visits.owner(sub))
     page = person.open(f"/portal/subscriptions/{sub}")
-    assert "AeroEdit has canceled it. It ends on 27 December 2026 at 00:00 UTC." in page
+    assert "AeroEdit has canceled it. It ends on 26 December 2026 at the end of the day (UTC)." in page
     assert "Payments go on until then: the next one is on 11 December 2026 at 12:00 UTC" in page
     assert "11 December 2026: $150.00, for the time until the end" in page
     assert "No new payment is planned" not in page

@@ -1,17 +1,16 @@
 """Signing in by a link in a mail: once, for ten minutes, the newest only; alike for every address."""
 
-import re
-import threading
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import func, select
 
 from portal import db, links, tokens
 from portal.db import session, transaction
 from portal.domain.browser_sessions import BrowserSession
 from portal.domain.sign_in import SignInRequest
-from tests import people
+from tests import people, races, statements
 from tests.customer import visits
 from tests.customer.visits import UNKNOWN, get
 from tests.person import Person
@@ -117,18 +116,9 @@ def test_of_many_who_redeem_at_once_exactly_one_is_signed_in(app: Any, person: P
     token = mailed_link().partition("token=")[2]
     racers = [Person(app) for _ in range(12)]
     forms = [{"csrf_token": racer.csrf_token(), "token": token} for racer in racers]
-    barrier, statuses = threading.Barrier(len(racers)), []
-
-    def redeem(racer: Person, form: dict[str, str]) -> None:
-        barrier.wait()
-        statuses.append(racer.client.post(CONFIRM, data=form).status_code)
-
-    threads = [threading.Thread(target=redeem, args=pair) for pair in zip(racers, forms, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [303] + [403] * 11
+    pairs = zip(racers, forms, strict=True)
+    statuses = races.at_once(partial(racer.client.post, CONFIRM, data=form) for racer, form in pairs)
+    assert sorted(each.status_code for each in statuses) == [303] + [403] * 11
     assert sum(visits.cookie_of(racer) is not None for racer in racers) == 1
     assert sessions() == 1
 
@@ -147,32 +137,14 @@ def test_guessing_signs_nobody_in(person: Person) -> None:
     assert person.client.post(CONFIRM, data={"csrf_token": csrf, "token": token}).status_code == 303
 
 
-def statements_of(act: Any) -> list[str]:
-    """The SQL that something takes, without its values."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(re.sub(r"\s+", " ", statement))
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        act()
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-    return seen
-
-
 def test_a_customer_and_a_stranger_are_answered_alike(app: Any) -> None:
     pages, work = {}, {}
     ask(Person(app), "somebody@example.com")  # so that this client has been counted before
     for email in (ADDRESS, "nobody@example.com"):
         somebody = Person(app)
-        csrf = somebody.csrf_token()
-
-        def send(who: Person = somebody, address: str = email, token: str = csrf) -> None:
-            pages[address] = who.client.post("/portal/sign-in", data={"csrf_token": token, "email": address})
-
-        work[email] = statements_of(send)
+        sent = {"csrf_token": somebody.csrf_token(), "email": email}
+        with statements.seen() as work[email]:
+            pages[email] = somebody.client.post("/portal/sign-in", data=sent)
     known, unknown = pages.values()
     assert known.status_code == unknown.status_code == 200
     assert visits.alike(known) == visits.alike(unknown)

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from portal import clock
 from portal.db import session, transaction
-from portal.domain import listing, listing_filters, search, snapshots
+from portal.domain import listing, listing_entries, listing_filters, search, snapshots
 from portal.domain.listing import Cursor, Filters
 from portal.domain.subscriptions import Subscription
 from tests import people
@@ -72,7 +72,7 @@ def _fits(s: Any, filters: Filters) -> bool:
     found = not filters.search or _term(s, filters) is not None
     return (
         found
-        and _state(s) in (filters.states or listing_filters.STATES)
+        and _state(s) in (filters.states or listing_entries.STATES)
         and filters.product_id in (None, s.items[0].price.product_id)
         and filters.canceled_by in (None, s.canceled_by)
         and not (filters.ends_from and (end is None or end < filters.ends_from))

@@ -11,7 +11,7 @@ from alembic.config import Config
 from sqlalchemy import inspect
 
 from portal import cli, config, db
-from portal.domain import schema
+from portal.domain import schema, subscriptions
 from tests import people
 from tests.faults import jobs
 from tests.faults.processes import KILLED, start
@@ -75,6 +75,19 @@ def test_upgrading_leaves_the_data_of_a_full_database_alone(database: str) -> No
     before = {column: getattr(people.row(sub), column) for column in ("id", "status", "period_ends_at", "version")}
     cli.upgrade()
     assert {column: getattr(people.row(sub), column) for column in before} == before
+
+
+@pytest.mark.parametrize(("status", "billed"), [("active", (4, 12000)), ("paused", (4, 12000)), ("trialing", (0, 0))])
+def test_what_was_there_before_it_was_written_down_counts_as_billed(
+    empty: str, status: str, billed: tuple[int, int]
+) -> None:
+    cli.upgrade()
+    sub = people.subscription(people.customer(), status=status, price_id=people.price(3000), quantity=4)
+    command.downgrade(alembic(), "0002")
+    cli.upgrade()
+    with db.transaction():
+        [item] = subscriptions.get(sub).items
+        assert (item.billed_quantity, item.billed_amount) == billed
 
 
 @pytest.mark.parametrize("kills", [FEW, pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(1200)])])

@@ -190,6 +190,37 @@ def test_a_trial_counts_its_months_from_its_end(april: None) -> None:
     assert trial.items[0].trial_ends_at == trial.period_ends_at
 
 
+def billed(data: Any) -> list[tuple[int, int]]:
+    load(data)
+    return [(item.billed_quantity, item.billed_amount) for item in stored().items]
+
+
+def test_what_the_current_period_was_billed_for_is_known(april: None) -> None:
+    given = amelia_with()["subscriptions"][0]["items"][0]
+    first, *others = billed(amelia_with())
+    assert first == (given["quantity"], given["quantity"] * int(given["price"]["unit_price"]["amount"]))
+    assert all(quantity > 0 for quantity, _ in others)
+
+
+def test_in_a_trial_nothing_was(april: None) -> None:
+    assert set(billed(amelia_with(status="trialing", first_billed_at=None))) == {(0, 0)}
+
+
+def test_of_items_of_which_some_say_when_they_were_billed_the_others_were_not(april: None) -> None:
+    data = amelia_with()
+    data["subscriptions"][0]["items"][-1]["previously_billed_at"] = None
+    assert len(data["subscriptions"][0]["items"]) > 1
+    *some, last = billed(data)
+    assert (last, all(quantity > 0 for quantity, _ in some)) == ((0, 0), True)
+
+
+def test_if_none_says_it_all_were(april: None) -> None:
+    data = amelia_with()
+    for item in data["subscriptions"][0]["items"]:
+        item["previously_billed_at"] = None
+    assert all(quantity > 0 for quantity, _ in billed(data))
+
+
 def test_months_are_counted_from_the_first_billing_if_that_fits(april: None) -> None:
     first = {"started_at": "2024-01-31T10:00:00Z", "first_billed_at": "2024-01-31T10:00:00Z"}
     period = {"starts_at": "2024-03-31T10:00:00Z", "ends_at": "2024-04-30T10:00:00Z"}

@@ -108,3 +108,67 @@ def test_the_same_holds_for_prices_that_are_stored(april: None) -> None:
     assert "remaining_payments: is missing: its price has 6 payments" in refusal(subscription)
     load(subscription | {"remaining_payments": 2})
     assert stored(TEN_SEATS).remaining_payments == 2
+
+
+def prices(**changes: Any) -> dict[str, Any]:
+    """The demo's products, and its monthly prices changed; MISSING leaves a key out."""
+    changed = []
+    for each in deepcopy(DEMO["prices"]):
+        given = each | (changes if each["billing_cycle"] else {})
+        changed.append({name: value for name, value in given.items() if value is not MISSING})
+    return {"products": DEMO["products"], "prices": changed}
+
+
+def payments_stored() -> set[int | None]:
+    session().expire_all()
+    return {each.payments for each in session().query(Price) if each.billing_interval}
+
+
+MISSING: Any = object()
+LATER = "2025-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(("payments", "kept"), [(MISSING, {6}), (None, {None}), (12, {12})])
+def test_a_stored_plan_stays_one_unless_the_file_says_otherwise(april: None, payments: Any, kept: set[Any]) -> None:
+    load(prices(payments=6))
+    load(prices(payments=payments, updated_at=LATER, description="Newer"))
+    assert payments_stored() == kept
+    assert {each.description for each in session().query(Price) if each.billing_interval} == {"Newer"}
+    load(prices(payments=payments, updated_at=LATER, description="Newer"))
+    assert payments_stored() == kept, "asked twice"
+
+
+def test_a_new_price_without_payments_goes_on_until_it_is_canceled(april: None) -> None:
+    load(prices(payments=MISSING))
+    assert payments_stored() == {None}
+
+
+def test_subscriptions_are_judged_by_the_payments_that_stay(april: None) -> None:
+    """The contract's own answers have no `payments` in their prices."""
+    load(prices(payments=6))
+    data = amelia_with()
+    for item in data["subscriptions"][0]["items"]:
+        item["price"].pop("payments", None)
+        item["price"]["updated_at"] = LATER
+    assert "remaining_payments: is missing: its price has 6 payments" in refusal(data)
+    data["subscriptions"][0]["remaining_payments"] = 2
+    load(data)
+    assert (stored().remaining_payments, payments_stored()) == (2, {6})
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_of_a_price_that_stands_in_the_file_twice_the_payments_stay_that_one_of_them_has(
+    april: None, newest_first: bool
+) -> None:
+    older, newer = prices(payments=6), prices(payments=MISSING, updated_at=LATER, description="Newer")
+    both = [newer, older] if newest_first else [older, newer]
+    load({"products": DEMO["products"], "prices": [each for file in both for each in file["prices"]]})
+    assert payments_stored() == {6}
+    assert "Newer" in {each.description for each in session().query(Price)}
+
+
+def test_a_plan_does_not_lose_its_cycle_by_a_file_that_does_not_say_it_is_one(april: None) -> None:
+    load(prices(payments=6))
+    file = prices(payments=MISSING, updated_at=LATER, billing_cycle=None, trial_period=None)
+    assert "billing_cycle: is missing: the price pri_" in refusal(file)
+    assert payments_stored() == {6}

@@ -30,6 +30,7 @@ CARRIES = {
     "email_changed": set(),
     "staff_sign_in": {"console"},
     "staff_added": set(),
+    "staff_access_changed": set(),
     "end_date_missing": set(),
     "endpoint_off": set(),
     "event_notification": set(),
@@ -223,6 +224,7 @@ def test_hostile_names_are_shown_as_text(kind, name):
         "endpoint_off": {"description": name},
         "event_notification": {"entity": name},
         "staff_added": {"added_by": name},
+        "staff_access_changed": {"name": name, "browser": name, "client": name},
     }.get(kind, facts)
     message = emails.compose(letter(kind, **facts))
     subject, text, html = parts(message)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from portal import worker
 from portal.db import session, transaction
-from portal.domain import notifications
+from portal.domain import notification_settings, notifications
 from portal.domain.actors import shell
 from portal.domain.mails import Mail
 from portal.outbox import delivery
@@ -91,3 +91,111 @@ def test_endpoints_and_addresses_hear_of_the_same_events(smtp, setting, configur
     worker.run_until_idle()
     assert len(shop.notes(endpoint)) == len(shop.notes(setting)) == len(smtp.received) == 3
     assert shop.setting(endpoint).rests_until - shop.setting(endpoint).failing_since == timedelta(seconds=1)
+
+
+def switch_off(setting):
+    with transaction():
+        notification_settings.update(notification_settings.get(setting, lock=True), by=shell(), active=False)
+        notifications.give_up_on([setting])
+
+
+def take_away(setting):
+    with transaction():
+        notification_settings.delete(notification_settings.get(setting, lock=True), by=shell())
+        notifications.give_up_on([setting])
+
+
+@pytest.mark.parametrize("end", [switch_off, take_away])
+def test_an_address_that_was_taken_away_gets_nothing_more(smtp, setting, the_clock, end):
+    """Neither what was to be tried again, nor what was never tried: customers' data is in it."""
+    smtp.stop()
+    shop.happen()
+    worker.run_until_idle()
+    shop.happen()
+    worker.events()
+    assert [each.status for each in shop.notes(setting)] == ["needs_retry", "not_attempted"]
+    end(setting)
+    assert [each.status for each in shop.notes(setting)] == ["failed", "failed"]
+    smtp.start()
+    the_clock.advance(hours=1)
+    worker.run_until_idle()
+    assert smtp.received == []
+    assert {(each.status, each.last_error) for each in mails()} == {
+        ("dropped", "its destination was switched off or deleted")
+    }
+
+
+def test_what_was_given_up_with_an_address_can_be_replayed_once_it_is_on_again(smtp, setting, the_clock):
+    smtp.stop()
+    shop.happen()
+    worker.run_until_idle()
+    switch_off(setting)
+    smtp.start()
+    with transaction():
+        notification_settings.update(notification_settings.get(setting, lock=True), by=shell(), active=True)
+        again = notifications.replay(shop.note(setting).id, by=shell()).id
+    the_clock.advance(hours=1)
+    worker.run_until_idle()
+    assert [(each.status, each.origin) for each in shop.notes(setting)] == [
+        ("failed", "event"),
+        ("delivered", "replay"),
+    ]
+    assert [f'"notification_id": "{again}"' in each.text for each in smtp.received] == [True]
+
+
+def test_a_mail_made_while_its_destination_was_switched_off_is_dropped_and_failed(smtp, setting):
+    """The worker had looked up who hears of it a moment before."""
+    shop.happen()
+    worker.events()
+    shop.touch(setting, active=False)
+    worker.run_until_idle()
+    assert (smtp.received, shop.note(setting).status, mails()[0].status) == ([], "failed", "dropped")
+
+
+def test_a_mail_that_is_on_its_way_while_its_destination_is_switched_off_says_what_became_of_it(
+    smtp, setting, monkeypatch
+):
+    shop.happen()
+    worker.events()
+    compose = delivery.emails.compose
+
+    def meanwhile(mail):
+        switch_off(setting)
+        return compose(mail)
+
+    monkeypatch.setattr(delivery.emails, "compose", meanwhile)
+    worker.run_until_idle()
+    note = shop.note(setting)
+    assert (len(smtp.received), note.status, note.times_attempted) == (1, "delivered", 1)
+
+
+def test_one_that_fails_while_its_destination_is_switched_off_is_not_tried_again(smtp, setting, the_clock, monkeypatch):
+    smtp.behaviour = Behaviour.REFUSE_FOR_NOW
+    shop.happen()
+    worker.events()
+    compose = delivery.emails.compose
+
+    def meanwhile(mail):
+        switch_off(setting)
+        return compose(mail)
+
+    monkeypatch.setattr(delivery.emails, "compose", meanwhile)
+    worker.run_until_idle()
+    smtp.behaviour = Behaviour.NORMAL
+    the_clock.advance(hours=1)
+    worker.run_until_idle()
+    assert (smtp.received, shop.note(setting).status, mails()[0].status) == ([], "failed", "dropped")
+
+
+def test_what_waits_follows_a_destination_that_gets_another_address(smtp, setting, the_clock):
+    smtp.stop()
+    shop.happen()
+    worker.run_until_idle()
+    with transaction():
+        notification_settings.update(
+            notification_settings.get(setting, lock=True), by=shell(), destination="new@shop.example"
+        )
+    smtp.start()
+    the_clock.advance(hours=1)
+    worker.run_until_idle()
+    assert [each.recipients for each in smtp.received] == [("new@shop.example",)]

@@ -180,6 +180,69 @@ def test_a_success_ends_what_the_failures_began(down, the_clock):
     assert (row.failures_in_a_row, row.failing_since, row.rests_until) == (0, None, None)
 
 
+def test_an_endpoint_that_is_up_again_gets_its_backlog_in_order(down, the_clock):
+    """What was tried while it was down does not wait hours for its own retry, behind all that came later."""
+    setting = shop.destination(down.url)
+    happened = shop.happen(6)
+    for _ in range(3):
+        shop.work()
+        the_clock.set(shop.setting(setting).rests_until)
+    assert down.event_ids == happened[:3]
+    down.behaviour = Behaviour.NORMAL
+    later = shop.happen(webhooks.AT_ONCE)
+    shop.work()
+    probe, *others = down.event_ids[3:]
+    assert probe == happened[3], "one shows that it is up"
+    assert others == [*happened[:3], *happened[4:], *later]
+    assert {each.status for each in shop.notes(setting)} == {"delivered"}
+
+
+def test_after_hours_of_failing_the_backlog_comes_in_order_as_well(down, the_clock):
+    setting = shop.destination(down.url)
+    happened = shop.happen(3)
+    for _ in range(200):
+        shop.work()
+        the_clock.advance(minutes=1)
+    assert min(each.times_attempted for each in shop.notes(setting)) > 5
+    down.behaviour, before = Behaviour.NORMAL, len(down.deliveries)
+    happened += shop.happen(3)
+    shop.work()
+    probe, *others = down.event_ids[before:]
+    assert others == [each for each in happened if each != probe]
+
+
+def test_one_that_is_always_refused_stops_the_others_no_more_than_once(down, the_clock):
+    """It is tried again when the endpoint takes another, and from then on at its own times only."""
+    setting = shop.destination(down.url)
+    (refused,) = shop.happen()
+    down.choose = lambda delivery: Behaviour.FAIL if delivery.payload["event_id"] == refused else Behaviour.NORMAL
+    others = shop.happen(3)
+    for _ in range(5):
+        shop.work()
+        the_clock.advance(seconds=1)
+        others += shop.happen(3)
+    assert down.event_ids.count(refused) == 2
+    assert [each for each in down.event_ids if each != refused] == others[:-3]
+    note = next(each for each in shop.notes(setting) if each.event_id == refused)
+    assert (note.times_attempted, note.status) == (2, "needs_retry")
+    assert note.run_at > the_clock.at
+
+
+def test_an_endpoint_that_works_again_hurries_no_other(down, up, the_clock):
+    with Receiver() as third:
+        third.behaviour = Behaviour.FAIL
+        broken, other = shop.destination(down.url), shop.destination(third.url)
+        shop.happen()
+        shop.work()
+        waits = shop.note(other).run_at
+        down.behaviour = Behaviour.NORMAL
+        the_clock.set(shop.note(broken).run_at)
+        shop.touch(other, rests_until=the_clock.at + timedelta(minutes=1))
+        shop.work()
+        assert shop.note(broken).status == "delivered"
+        assert (shop.note(other).run_at, shop.note(other).status) == (waits, "needs_retry")
+
+
 def test_the_rest_never_lasts_longer_than_until_the_next_planned_attempt(down, the_clock):
     setting = shop.destination(down.url)
     shop.touch(setting, failures_in_a_row=50, failing_since=NOW)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -18,19 +19,28 @@ from tests.sdk.shop import Shop
 SETTINGS = {"web_workers": "1", "webhook_private": "on", "api_requests_per_minute": "0"}
 
 
-@pytest.fixture(scope="session", params=KINDS)
-def portal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
-    """`portal serve` and `portal worker` on a fresh database; each test makes what it looks at."""
-    folder = tmp_path_factory.mktemp(f"sdk-{request.param}")
+@contextmanager
+def fresh_portal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, name: str, **settings: str
+) -> Iterator[RunningPortal]:
+    """`portal serve` and `portal worker` on a fresh database of the kind that the fixture asks for."""
+    folder = tmp_path_factory.mktemp(f"{name}-{request.param}")
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), folder / "portal.db")
         url = f"sqlite:///{folder / 'portal.db'}"
     else:
-        url = request.getfixturevalue("postgres").create_database("sdk", template="template_portal")
-    with RunningPortal(folder, url, **SETTINGS) as running:
+        url = request.getfixturevalue("postgres").create_database(name, template="template_portal")
+    with RunningPortal(folder, url, **settings) as running:
         yield running
     if request.param != "sqlite":
-        request.getfixturevalue("postgres").drop_database("sdk")
+        request.getfixturevalue("postgres").drop_database(name)
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def portal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
+    """One for all tests here; each makes what it looks at."""
+    with fresh_portal(request, tmp_path_factory, "sdk", **SETTINGS) as running:
+        yield running
 
 
 def client(portal: RunningPortal, key: str) -> Client:

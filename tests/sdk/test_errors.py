@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from paddle_billing import Client
 from paddle_billing.Entities.DateTime import DateTime
 from paddle_billing.Entities.Shared import CountryCode, CurrencyCode, Money, TaxCategory
@@ -94,6 +95,29 @@ def test_what_the_portal_has_not_is_a_typed_error_too(paddle: Client) -> None:
 def test_a_body_without_end_is_a_typed_error_too(paddle: Client) -> None:
     with Refused(ApiError, "request_body_too_large", 413):
         paddle.products.create(CreateProduct("x" * 5_000_000, TaxCategory.Standard))
+
+
+def test_a_body_without_end_that_comes_in_chunks_is_answered_alike(portal: RunningPortal, key: str) -> None:
+    head, bearer = b'{"name": "Pro", "tax_category": "saas"}', {"Authorization": f"Bearer {key}"}
+    for more in (1_000_000, 3_000_000):
+        parts = iter([head, *[b" " * 100_000] * (more // 100_000)])
+        answer = requests.post(f"{portal.origin}/products", data=parts, headers=bearer, timeout=30)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_body_too_large")
+    whole = requests.post(f"{portal.origin}/products", data=iter([head, b" " * 100_000]), headers=bearer, timeout=30)
+    assert whole.json()["data"]["name"] == "Pro"
+
+
+def test_what_the_server_itself_refuses_has_no_body(portal: RunningPortal, key: str) -> None:
+    """Before the portal sees it, so that no code can be said; lists take far less than fits into a URL."""
+    url, bearer = f"{portal.origin}/subscriptions", {"Authorization": f"Bearer {key}"}
+    answers = {
+        ids: requests.get(url, params={"id": ",".join([f"sub_{UNKNOWN}"] * ids)}, headers=bearer, timeout=30)
+        for ids in (200, 201, 3000)
+    }
+    assert {ids: each.status_code for ids, each in answers.items()} == {200: 200, 201: 400, 3000: 414}
+    assert answers[201].json()["error"]["errors"][0]["field"] == "id"
+    assert answers[3000].content == b""
+    assert requests.get(url, headers=bearer | {"X-Long": "x" * 1_000_000}, timeout=30).status_code == 431
 
 
 def test_the_wrong_fields_are_named(paddle: Client, shop: Shop) -> None:

@@ -8,7 +8,7 @@ from flask import Flask
 
 from portal import clock, ids
 from portal.db import session, transaction
-from portal.domain import bills, customers, payment_methods, subscriptions
+from portal.domain import actors, bills, customers, payment_methods, subscriptions
 from portal.domain.actors import Actor, system
 from portal.domain.customers import Address, Business
 from portal.domain.payment_methods import Card
@@ -81,7 +81,7 @@ def test_who_has_nothing_has_a_page_that_says_so(app: Flask) -> None:
 def test_somebody_without_a_name_is_called_by_their_address(app: Flask) -> None:
     her = people.customer(email="nobody@example.com")
     with transaction():
-        customers.locked(her).name = None
+        customers.update(customers.locked(her), {"name": None}, by=actors.shell())
     shown = page_of(app, her)
     assert "nobody@example.com Active" in shown
 

@@ -1,20 +1,20 @@
 """An admin says where events are sent to, and looks after it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from portal import ids, webhook_trial, worker
+from portal import access, ids, webhook_trial, worker
 from portal.db import session, transaction
 from portal.domain import event_types, notification_settings
 from portal.domain.notification_settings import NotificationSetting
 from portal.outbox import samples
 from portal.outbox.errands import Attempt
-from tests import people
+from tests import people, races
 from tests.conftest import NOW
 from tests.outbox import shop
 from tests.person import Person
@@ -123,6 +123,31 @@ def test_no_more_than_a_hundred_are_active(ada: Person, monkeypatch: pytest.Monk
     page = add(ada)
     assert (page.status, "1 destinations are active" in page) == (400, True)
     assert len(settings()) == 1
+
+
+def test_of_two_that_are_added_or_switched_on_at_once_the_last_place_is_taken_by_one(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notification_settings, "MOST_ACTIVE", 2)
+    shop.destination(ENDPOINT)
+    off = shop.destination(ENDPOINT, active=False)
+    cookie = ada.client.get_cookie(access.staff_cookie_name())
+    key, api = people.key(everything=True), "/notification-settings"
+    body = FORM | {"subscribed_events": ["customer.created"]}
+
+    def press(path: str) -> Callable[[], int]:
+        racer = Person(app)
+        racer.client.set_cookie(access.staff_cookie_name(), cookie.value)  # type: ignore[union-attr]
+        form = {"csrf_token": racer.csrf_token(), "id": ids.new("ntfset"), **FORM}
+        return lambda: racer.client.post(path, data=form).status_code
+
+    acts = [press(path) for path in ("/console/destinations", f"/console/destinations/{off}/on") * 2]
+    acts.append(lambda: app.test_client().post(api, json=body, headers=key).status_code)
+    acts.append(lambda: app.test_client().patch(f"{api}/{off}", json={"active": True}, headers=key).status_code)
+    statuses = races.at_once(acts)
+    assert sum(each.active for each in settings()) == 2
+    assert set(statuses) <= {200, 201, 303, 400}
+    assert statuses.count(400) >= 2
 
 
 def test_a_destination_is_changed(ada: Person) -> None:

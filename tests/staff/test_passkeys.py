@@ -12,7 +12,9 @@ from portal.domain import passkeys, staff
 from portal.domain.actors import shell
 from portal.domain.passkeys import Passkey, PasskeyChallenge
 from portal.domain.staff_sessions import StaffSession
+from portal.outbox import emails
 from portal.worker import housekeeping
+from tests.customer import visits
 from tests.person import Person
 from tests.staff import console
 from tests.staff.device import Device
@@ -63,6 +65,9 @@ def test_a_passkey_is_made_and_signs_in_without_an_address(sam: Person, person: 
     assert "The passkey is added" in shown
     assert "Work laptop" in shown
     assert [each.facts["name"] for each in console.audited("staff.passkey_added")] == ["Work laptop"]
+    [mail] = visits.mails()
+    assert (mail.kind, mail.to_address) == ("staff_access_changed", "sam@aeroedit.example")
+    assert (mail.facts["told"], mail.facts["name"], mail.facts["changed_by"]) == ("passkey_added", "Work laptop", None)
     entered = enter(person, device, "/console/account?x=1")
     assert entered.json == {"next": "/console/account?x=1"}
     assert "Sam Support" in person.open("/console/account")
@@ -70,6 +75,45 @@ def test_a_passkey_is_made_and_signs_in_without_an_address(sam: Person, person: 
     with transaction():
         kept = session().scalars(select(Passkey)).one()
         assert (kept.sign_count, kept.last_used_at is None) == (2, False)
+
+
+def test_its_owner_is_told_when_from_which_browser_and_what_to_do(sam: Person) -> None:
+    agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    sam.headers["User-Agent"] = agent
+    add(sam, Device())
+    sam.open("/console/account")
+    sam.press("Remove Work laptop")
+    added, removed = (emails.compose(mail) for mail in visits.mails("staff_access_changed"))
+    assert added["Subject"] == "A passkey was added to your sign-in to the console of AeroEdit"
+    assert removed["Subject"] == "A passkey was removed from your sign-in to the console of AeroEdit"
+    for message in (added, removed):
+        text = " ".join(message.get_body(("plain",)).get_content().split())  # type: ignore[union-attr]
+        for fact in (
+            "Name of the passkey: Work laptop",
+            "From browser: Firefox on Windows",
+            "From network address: 127.0.0.1",
+        ):
+            assert fact in text
+        assert "When: 21 November 2026 at 12:00 UTC" in text
+        assert "Then tell an admin at once." in text
+        assert "token=" not in text
+
+
+def test_what_was_refused_is_told_to_nobody(app: Flask, sam: Person) -> None:
+    add(sam, Device(), verified=False)
+    add(sam, Device(), "")
+    sam.submit(f"{NEW}/passkey_{visits.UNKNOWN}/remove")
+    assert visits.mails() == []
+
+
+def test_a_name_and_a_browser_that_are_hostile_stay_text_in_the_mail(sam: Person) -> None:
+    sam.headers["User-Agent"] = "<script>x</script> {{ 7*7 }}"
+    add(sam, Device(), "<b>bold</b>{{ 7*7 }}")
+    message = emails.compose(visits.mails()[0])
+    html = message.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    assert "<script>x" not in html
+    assert "<b>bold" not in html
+    assert "{{ 7*7 }}" in html
 
 
 def test_what_a_browser_is_asked_for(sam: Person, device: Device, person: Person) -> None:
@@ -204,9 +248,13 @@ def test_who_was_removed_is_out_and_stays_out_when_added_again(device: Device, p
 
 def test_a_passkey_that_was_removed_opens_nothing(sam: Person, device: Device, person: Person) -> None:
     sam.open("/console/account")
+    with transaction():
+        id = session().scalars(select(Passkey.id)).one()
     assert "The passkey is removed" in sam.press("Remove Work laptop")
+    assert "That was gone already" in sam.submit(f"{NEW}/{id}/remove")
     assert enter(person, device).status_code == 403
     assert len(console.audited("staff.passkey_removed")) == 1
+    assert [mail.facts["told"] for mail in visits.mails()] == ["passkey_added", "passkey_removed"]
 
 
 def test_nobody_removes_the_passkey_of_another(app: Flask, device: Device) -> None:
@@ -217,6 +265,7 @@ def test_nobody_removes_the_passkey_of_another(app: Flask, device: Device) -> No
         ada.submit(f"{NEW}/{wrong}/remove")
     assert count(Passkey) == 1
     assert console.audited("staff.passkey_removed") == []
+    assert [mail.facts["told"] for mail in visits.mails()] == ["passkey_added"]
 
 
 HOSTILE: list[Any] = [

@@ -123,8 +123,21 @@ def test_name_and_role_are_changed(ada: Person, sam: StaffMember) -> None:
     assert ("sam@aeroedit.example", "Sam Ode", "admin") in all_of_them()
     assert [each.facts["new"] for each in console.audited("staff.role_changed")] == ["admin"]
     assert [each.facts["old"] for each in console.audited("staff.renamed")] == ["Sam Support"]
+    [mail] = visits.mails()
+    assert (mail.kind, mail.to_address) == ("staff_access_changed", "sam@aeroedit.example")
+    assert {name: mail.facts[name] for name in ("told", "old", "new", "changed_by")} == {
+        "told": "role_changed",
+        "old": "support",
+        "new": "admin",
+        "changed_by": "Ada Admin",
+    }
+    text = emails.compose(mail).get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert "You are an admin now" in text
+    assert "Changed by: Ada Admin" in text
+    assert "21 November 2026" in text
     ada.press("Save name and role", name="Sam Ode", role="admin")
     assert len(console.audited()) == 2
+    assert len(visits.mails()) == 1
 
 
 def test_a_wrong_change_changes_nothing(ada: Person, sam: StaffMember) -> None:
@@ -173,9 +186,14 @@ def test_somebody_is_removed_with_all_that_let_them_in(app: Flask, ada: Person, 
     assert theirs.open("/console").path == "/console/sign-in"
     assert signed_in(sam) == 0
     [entry] = console.audited("staff.removed")
-    assert (entry.actor_name, entry.subject_id) == ("Ada Admin", sam.id)
+    assert (entry.actor_name, entry.subject_id, entry.facts["links"]) == ("Ada Admin", sam.id, 0)
+    [mail] = visits.mails()
+    assert (mail.kind, mail.to_address, mail.facts["told"]) == ("staff_access_changed", sam.email, "removed")
+    message = emails.compose(mail)
+    assert message["Subject"] == "You may no longer use the console of AeroEdit"
+    assert "Changed by: Ada Admin" in message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
     assert "Removed from the staff." in ada.submit(f"/console/staff/{sam.id}/remove")
-    assert len(console.audited("staff.removed")) == 1
+    assert len(console.audited("staff.removed")) == len(visits.mails()) == 1
     console.member()
     assert theirs.open("/console").path == "/console/sign-in"
 
@@ -184,6 +202,7 @@ def test_somebody_is_signed_out_everywhere(app: Flask, ada: Person, sam: StaffMe
     theirs = Person(app)
     console.sign_in(theirs, sam)
     ada.open(f"/console/staff/{sam.id}")
+    assert "This also ends" not in ada.page  # type: ignore[operator]
     assert "Sam Support is signed out everywhere." in ada.press("Sign them out everywhere")
     assert theirs.open("/console").path == "/console/sign-in"
     assert [each.facts["ended"] for each in console.audited("staff.sessions_ended")] == [1]

@@ -1,12 +1,12 @@
 """Staff sign in by a link in a mail: once, for ten minutes, the newest only; alike for every address."""
 
 import re
-import threading
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import func, select
 
 from portal import access, config, links, tokens
 from portal.db import session, transaction
@@ -16,6 +16,7 @@ from portal.domain.staff_sessions import StaffSession
 from portal.domain.staff_sign_in import StaffSignIn
 from portal.outbox import delivery
 from portal.worker import housekeeping
+from tests import races, statements
 from tests.customer import visits
 from tests.person import Page, Person
 from tests.smtp import MailServer
@@ -147,18 +148,9 @@ def test_of_many_who_redeem_at_once_exactly_one_is_signed_in(app: Flask, person:
     ask(person)
     racers = [Person(app) for _ in range(8)]
     sent = [{"csrf_token": racer.csrf_token(), "token": token()} for racer in racers]
-    barrier, statuses = threading.Barrier(len(racers)), []
-
-    def redeem(racer: Person, fields: dict[str, str]) -> None:
-        barrier.wait()
-        statuses.append(racer.client.post(CONFIRM, data=fields).status_code)
-
-    threads = [threading.Thread(target=redeem, args=pair) for pair in zip(racers, sent, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [303] + [403] * 7
+    pairs = zip(racers, sent, strict=True)
+    statuses = races.at_once(partial(racer.client.post, CONFIRM, data=fields) for racer, fields in pairs)
+    assert sorted(each.status_code for each in statuses) == [303] + [403] * 7
     assert sessions() == 1
 
 
@@ -190,34 +182,16 @@ def test_who_was_removed_meanwhile_is_signed_in_nowhere_even_when_added_again(pe
     assert sessions() == 0
 
 
-def statements_of(act: Any) -> list[str]:
-    """The SQL that something takes, without its values."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(re.sub(r"\s+", " ", statement))
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        act()
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-    return seen
-
-
 def test_a_colleague_and_a_stranger_are_answered_alike(app: Flask) -> None:
     pages, work = {}, {}
     ask(Person(app), "somebody@example.com")  # so that this client has been counted before
     for email in (ADDRESS, "nobody@example.com"):
         somebody = Person(app)
         sent = {"csrf_token": somebody.csrf_token(), "email": email}
-
-        def send(who: Person = somebody, fields: dict[str, str] = sent) -> None:
-            pages[fields["email"]] = who.client.post(
-                "/console/sign-in", data=fields, environ_overrides={"REMOTE_ADDR": "203.0.113.7"}
+        with statements.seen() as work[email]:
+            pages[email] = somebody.client.post(
+                "/console/sign-in", data=sent, environ_overrides={"REMOTE_ADDR": "203.0.113.7"}
             )
-
-        work[email] = statements_of(send)
     known, unknown = pages.values()
     assert known.status_code == unknown.status_code == 200
     assert visits.alike(known) == visits.alike(unknown)

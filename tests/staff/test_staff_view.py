@@ -1,22 +1,20 @@
 """Staff look at a customer's pages in their own browser: marked, read-only, and never as the customer."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, event
 
 from portal import access, config, links
 from portal.db import transaction
 from portal.domain import sign_in
-from tests import people
+from tests import people, statements
 from tests.customer import visits
 from tests.person import Page, Person
 from tests.staff import console
 
 BANNER = "portal as Sam Support, staff of AeroEdit. Nothing can be changed from here."
+REFUSED = "This is the console’s browser, so nothing was changed"
 ALLOWED = {"customer.sign_out", "customer.send_sign_in_link", "customer.redeem_sign_in"}
 
 
@@ -75,8 +73,8 @@ def test_every_form_of_the_customers_door_is_refused_and_nothing_is_recorded(app
     for rule in refused:
         page = visits.post(sam, rule.rule.replace("<id>", sub), reason="other", email="x@example.com")
         assert page.status == 403, rule.rule
-        assert "You are looking as staff, so nothing was changed" in page
-        assert "Act for the customer in the console, or open the link in a private window." in page
+        assert REFUSED in page
+        assert buttons(page) == ["Close this view", "Sign out of the console"]
     assert visits.records() == before
 
 
@@ -117,7 +115,9 @@ def test_whose_console_has_ended_by_itself_does_not_become_the_customer(
     url = visits.email_link("cancel", sub)
     page = sam.open(url)
     assert page.status == 403
-    assert "open the link in a private window" in page
+    assert REFUSED in page
+    assert "is signed in to the console, or was until that ended by itself" in page
+    assert "sign out of the console here, or use another browser or a private window" in page
     with transaction():
         sign_in.request("amelia@example.com", next_path="/portal", locale="en", client="")
     request = visits.mails("sign_in")[0].facts["request"]
@@ -131,6 +131,41 @@ def test_whose_console_has_ended_by_itself_does_not_become_the_customer(
     assert BANNER in sam.open(url)
     sam.submit("/console/sign-out")
     assert BANNER not in sam.open(url)
+
+
+@pytest.mark.parametrize("hours", [0, 2.1])
+def test_the_refusal_has_a_way_out(app: Flask, the_clock: Any, hours: float) -> None:
+    """Also for whom the console has forgotten already: the cookie goes."""
+    sub, sam = visits.subscribed(), console.colleague(app)
+    the_clock.advance(hours=hours)
+    url = visits.email_link("cancel", sub)
+    sam.open(url)
+    assert visits.post(sam, f"/portal/subscriptions/{sub}/cancel").status == 403
+    page = sam.submit("/portal/link-expired")
+    assert page.status == 403
+    assert page.links["Go to the console"].startswith("/console")
+    assert sam.press("Sign out of the console").path == "/console/sign-in"
+    assert sam.client.get_cookie(access.staff_cookie_name()) is None
+    sam.open(url)
+    assert sam.press("Cancel at the end of the period").status == 200
+    assert visits.is_scheduled(sub)
+
+
+def test_a_customer_in_a_browser_whose_console_has_ended_by_itself_is_told_too(app: Flask, the_clock: Any) -> None:
+    """Somebody of the staff may be a customer as well, and have come in before the console."""
+    sub, sam = visits.subscribed(), Person(app)
+    visits.come_in(sam, visits.owner(sub))
+    console.sign_in(sam, console.member())
+    for _ in range(3):
+        the_clock.advance(minutes=50)
+        sam.open("/portal")
+    sam.open(f"/portal/subscriptions/{sub}/cancel")
+    assert REFUSED in sam.press("Cancel at the end of the period")
+    assert not visits.is_scheduled(sub)
+    sam.press("Sign out of the console")
+    sam.open(f"/portal/subscriptions/{sub}/cancel")
+    assert sam.press("Cancel at the end of the period").status == 200
+    assert visits.is_scheduled(sub)
 
 
 def test_the_view_is_closed_and_the_customers_own_browser_stays(app: Flask, person: Person) -> None:
@@ -181,6 +216,51 @@ def test_a_checkout_is_only_looked_at(app: Flask, person: Person) -> None:
     assert visits.records() == before
 
 
+def checkout_link(app: Flask) -> str:
+    """A link to a checkout whose customer the seller has named."""
+    sub = visits.subscribed(**visits.CANCELED)
+    buyer = visits.come_in(Person(app), visits.owner(sub))
+    return visits.post(buyer, f"/portal/subscriptions/{sub}/subscribe-again").headers["Location"]
+
+
+@pytest.mark.parametrize("hours", [2.1, 12])
+def test_a_checkout_opened_beside_the_console_is_over_with_it(app: Flask, the_clock: Any, hours: float) -> None:
+    """Else a colleague whose sign-in has ended would stand before it as the buyer."""
+    url, sam = checkout_link(app), console.colleague(app)
+    path = sam.open(url).path
+    the_clock.advance(hours=hours)
+    before = visits.records()
+    for page in (sam.open(path), visits.post(sam, path, number="4242424242424242"), sam.open(url)):
+        assert (page.status, REFUSED in page) == (403, True)
+    assert visits.records() == before
+    console.sign_in(sam, console.member())
+    assert "You are looking at this page as Sam Support" in sam.open(path)
+
+
+def test_who_signs_out_of_the_console_has_to_follow_the_checkouts_link_again(app: Flask) -> None:
+    """Then they are somebody who has the link, as anybody."""
+    url, sam = checkout_link(app), console.colleague(app)
+    path = sam.open(url).path
+    sam.submit("/console/sign-out")
+    before = visits.records()
+    assert sam.open(path).status == 404
+    assert visits.post(sam, path, number="4242424242424242").status == 404
+    assert visits.records() == before
+    page = sam.open(url)
+    assert (page.status, "as Sam Support" in page) == (200, False)
+    assert buttons(page) == ["Continue to payment"]
+
+
+def test_a_buyer_who_signs_in_to_the_console_later_only_looks_until_they_sign_out(app: Flask, person: Person) -> None:
+    url = checkout_link(app)
+    path = person.open(url).path
+    console.sign_in(person, console.member())
+    assert buttons(person.open(path)) == []
+    assert visits.post(person, path, number="4242424242424242").status == 403
+    person.submit("/console/sign-out")
+    assert buttons(person.open(path)) == ["Continue to payment"]
+
+
 def test_invoices_open(app: Flask) -> None:
     sub = visits.subscribed()
     sam = looking(app, visits.owner(sub))
@@ -228,31 +308,16 @@ def test_customers_pay_nothing_for_it(app: Flask, person: Person) -> None:
     sub = visits.subscribed()
     visits.come_in(person, visits.owner(sub))
     paths = "/portal", "/portal/payments", f"/portal/subscriptions/{sub}", f"/portal/subscriptions/{sub}/cancel"
-    with statements() as seen:
+    with statements.seen() as seen:
         for path in paths:
             person.open(path)
         assert person.press("Cancel at the end of the period").status == 200
     assert seen
     assert [each for each in seen if "staff_sessions" in each or "FROM staff" in each] == []
     person.client.set_cookie(access.staff_cookie_name(), "made-up")
-    with statements() as seen:
+    with statements.seen() as seen:
         person.open("/portal")
     assert len([each for each in seen if "staff_sessions" in each]) == 1, "the search would find one"
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Every statement of the block, on whichever connection."""
-    seen: list[str] = []
-
-    def note(*said: Any) -> None:
-        seen.append(said[2])
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 def test_a_made_up_console_cookie_changes_nothing(app: Flask, person: Person) -> None:
