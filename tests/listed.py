@@ -7,10 +7,9 @@ from sqlalchemy import select
 
 from portal import db
 from portal.db import table
-from portal.domain import search
 from portal.domain.catalog import Price
-from portal.domain.customers import Customer
 from portal.domain.listing_entries import ListingEntry, ListingTerm
+from portal.domain.search import SearchTerm
 from portal.domain.subscriptions import Subscription, SubscriptionItem
 
 _SUB, _ITEM, _PRICE = table(Subscription), table(SubscriptionItem), table(Price)
@@ -20,23 +19,22 @@ def strays() -> dict[str, set[Any]]:
     """What is kept and should not be, or should be and is not; nothing, if the database keeps its lists well."""
     with db.engine().connect() as connection:
         subscriptions = connection.execute(select(_SUB)).all()
-        customers = {each.id: each for each in connection.execute(select(table(Customer)))}
         wanted = select(_ITEM.c.subscription_id, _PRICE.c.product_id).join(_PRICE, _PRICE.c.id == _ITEM.c.price_id)
         sold: dict[str, set[str]] = defaultdict(set)
         for id, product in connection.execute(wanted):
             sold[id].add(product)
         kept = {tuple(each) for each in connection.execute(select(table(ListingEntry)))}
         found = {tuple(each) for each in connection.execute(select(table(ListingTerm)))}
-        known = {tuple(each) for each in connection.execute(select(table(search.SearchTerm)))}
+        known: dict[str, set[str]] = defaultdict(set)
+        for text, customer in connection.execute(select(table(SearchTerm))):
+            known[customer].add(text)
     entries, terms = set(), set()
     for each in subscriptions:
         stands = (each.id, _state(each), _ends(each), each.canceled_by)
         entries |= {(part, *stands) for part in ("", *sold[each.id])}
-        owner = customers[each.customer_id]
         if _state(each) != "active":
-            terms |= {(_state(each), text, owner.id, each.id) for text in search.terms(owner.name, owner.email)}
-    called = {(text, each.id) for each in customers.values() for text in search.terms(each.name, each.email)}
-    differing = {"entries": kept ^ entries, "terms": found ^ terms, "search terms": known ^ called}
+            terms |= {(_state(each), text, each.customer_id, each.id) for text in known[each.customer_id]}
+    differing = {"entries": kept ^ entries, "terms": found ^ terms}
     return {name: rows for name, rows in differing.items() if rows}
 
 
