@@ -92,7 +92,7 @@ format: $(STAMP) ## Let ruff fix and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## Measure speed on this machine and write docs/performance.md (20 minutes)
+bench: $(STAMP) ## Measure speed on this machine and write docs/performance.md (an hour)
 	@command -v wrk >/dev/null || { echo "Installing wrk with apt-get"; \
 		$(APT) update </dev/null && $(APT) install -y --no-install-recommends wrk </dev/null >/dev/null; }
 	@exec $(BIN)/portal bench

@@ -12,7 +12,8 @@ from flask import Flask
 from jinja2 import BytecodeCache, FileSystemBytecodeCache
 
 from portal import cli, clock, config, create_app, db
-from tests import listed
+from tests import listed, logs
+from tests.logs import Log
 from tests.person import Person
 from tests.postgres import TemporaryPostgres
 from tests.smtp import MailServer
@@ -141,3 +142,10 @@ def _migrate(url: str) -> None:
     db.connect(url)
     cli.upgrade()
     db.disconnect()
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """What is logged while the test lasts."""
+    with logs.kept() as kept:
+        yield kept

@@ -26,7 +26,6 @@ from portal.domain.listing_entries import ACTIVE
 from portal.domain.listing_filters import (
     BY_END,
     ENTRY,
-    FEW,
     PART,
     ROW,
     TERM,
@@ -54,7 +53,7 @@ from portal.domain.listing_orders import (
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import Transaction
 
-SIZE, MOST = 50, 2_500
+SIZE, FEW, MOST = 50, 500, 2_500
 _FIRST_STEP = 16
 _SEARCHES = ("customers", "called")
 _kept = lru_cache(500)

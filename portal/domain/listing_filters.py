@@ -34,8 +34,6 @@ from portal.domain.subscriptions import Subscription
 ENDING = (PENDING, "canceled")
 WHO = ("customer", "staff", "key", "system")
 NEWEST, OLDEST, BY_END, BY_NAME = SORTS = ("newest", "oldest", "ends", "name")
-FEW = 500
-"""Up to so many entries are all read; of more, an index is walked in the wanted order."""
 
 PART, ENDS_FROM, ENDS_BEFORE = (
     bindparam("part", type_=String()),

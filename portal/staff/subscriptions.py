@@ -16,7 +16,7 @@ from portal.db import transaction
 from portal.domain import audit, catalog, listing, search
 from portal.domain.listing import Cursor
 from portal.domain.listing_entries import STATES
-from portal.domain.listing_filters import BY_NAME, FEW, NEWEST, SORTS, WHO, Filters
+from portal.domain.listing_filters import BY_NAME, NEWEST, SORTS, WHO, Filters
 from portal.domain.listing_orders import kinds
 from portal.domain.staff import ADMIN
 from portal.errors import InvalidRequest
@@ -59,7 +59,7 @@ def subscriptions() -> Any:
         chips=_chips(asked, dict(products)),
         is_first=cursor is None,
         count=None if cursor is not None or nothing else listing.count(filters, page),
-        few=FEW,
+        few=listing.FEW,
         following=_address(asked, after=_token(page.following)),
         previous=_address(asked, before=_token(page.previous)),
         first=_address(asked),

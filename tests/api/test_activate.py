@@ -16,11 +16,6 @@ from tests.customer.visits import CANCELED, END, UNKNOWN
 TRIAL = {"status": "trialing", "first_billed_at": None, "anchor_at": END}
 
 
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
 def test_the_first_paid_period_begins_now_and_is_charged_once(app: Flask, seller: App, the_clock: Any) -> None:
     sub = visits.subscribed(**TRIAL)
     entity = seller.post(f"/subscriptions/{sub}/activate").json["data"]

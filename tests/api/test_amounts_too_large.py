@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from portal.domain.catalog import Price
 from tests import people
@@ -15,11 +14,6 @@ from tests.customer import visits
 from tests.customer.visits import END
 
 DEAREST = 2**53
-
-
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
 
 
 @pytest.mark.parametrize("mode", ["do_not_bill", "full_immediately", "prorated_next_billing_period"])

@@ -25,11 +25,6 @@ WHOLE = {
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def amelia(app: Flask) -> str:
     return people.customer("Amelia Harper")
 

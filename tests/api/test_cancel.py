@@ -21,11 +21,6 @@ REMOVE = {"scheduled_change": None}
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def mighty(app: Flask) -> App:
     """An app whose key was granted by name what no key has by default."""
     return App(app, "subscription.write", "subscription.read", api_keys.CANCEL_IMMEDIATELY)

@@ -44,16 +44,6 @@ def till(monkeypatch: pytest.MonkeyPatch) -> type[Till]:
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
-def base(app: Flask) -> str:
-    return people.price(3000)
-
-
-@pytest.fixture
 def sub(base: str) -> str:
     return visits.subscribed(price_id=base, began=BEGAN)
 

@@ -18,11 +18,6 @@ DUE = END + timedelta(seconds=31)
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def sub(app: Flask) -> str:
     return visits.subscribed()
 

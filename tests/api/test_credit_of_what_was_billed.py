@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from portal import clock
 from portal.db import session, transaction
@@ -25,16 +24,6 @@ END = NOW + timedelta(days=15)
 """The period of 30 days is half over."""
 PRORATED, NEXT, UNPAID = "prorated_immediately", "prorated_next_billing_period", "do_not_bill"
 VISA = Card("visa", "4242", 7, 2029, gateway="sandbox", reference="sandbox_ok")
-
-
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
-def base(app: Flask) -> str:
-    return people.price(3000)
 
 
 @pytest.fixture

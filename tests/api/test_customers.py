@@ -18,11 +18,6 @@ from tests.customer.visits import UNKNOWN
 CREATED = "2026-11-21T12:00:00.000000Z"
 
 
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
 def events_of(customer: str) -> list[str]:
     with transaction():
         return list(session().scalars(select(Event.type).where(Event.customer_id == customer).order_by(Event.id)))

@@ -14,11 +14,6 @@ from tests.customer.visits import UNKNOWN
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def sub(app: Flask) -> str:
     return visits.subscribed(people.customer("Amelia Harper"))
 

@@ -13,11 +13,6 @@ from tests import people
 from tests.api.calls import App, fields_of, refusal
 
 
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
 def happen(sub: str, *types: str) -> None:
     with transaction():
         for type in types:

@@ -21,16 +21,6 @@ from tests.customer.visits import END, UNKNOWN
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
-def base(app: Flask) -> str:
-    return people.price(3000)
-
-
-@pytest.fixture
 def sub(base: str) -> str:
     return visits.subscribed(price_id=base)
 

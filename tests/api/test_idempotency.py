@@ -20,11 +20,6 @@ KEY = "e3f1a1f0-order-4711"
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def sub(app: Flask) -> str:
     return visits.subscribed(people.customer("Amelia Harper"))
 

@@ -24,16 +24,6 @@ PAID = 30000
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
-def base(app: Flask) -> str:
-    return people.price(3000)
-
-
-@pytest.fixture
 def sub(base: str) -> str:
     """A subscription whose 30 days, for which 300.00 are paid, have just begun."""
     return visits.subscribed(price_id=base, began=NOW, period_ends_at=END)

@@ -31,11 +31,6 @@ def _without_dns(monkeypatch: Any) -> None:
     monkeypatch.setattr(destinations, "_looked_up", lambda *_: ["93.184.216.34"])
 
 
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
 def made(seller: App, **more: Any) -> Any:
     answer = seller.post(PATH, BODY | more)
     assert answer.status_code == 201, answer.json

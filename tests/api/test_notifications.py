@@ -20,11 +20,6 @@ def _with(app: Flask, configure: Any, monkeypatch: Any) -> None:
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def receiver() -> Any:
     with Receiver() as running:
         yield running

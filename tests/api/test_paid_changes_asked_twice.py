@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from portal import worker
 from portal.domain import renewal
@@ -19,11 +18,6 @@ KEY = {"headers": {"Idempotency-Key": "order-1"}}
 
 class Killed(BaseException):
     """The process is gone."""
-
-
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
 
 
 def charge(seller: App, sub: str, price: str, quantity: int = 1) -> Any:

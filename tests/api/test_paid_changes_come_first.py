@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select, update
 
 from portal import worker
@@ -25,16 +24,6 @@ ENDS = {"cancel": "canceled", "pause": "paused", None: "active"}
 
 class Killed(BaseException):
     """The process is gone."""
-
-
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
-def base(app: Flask) -> str:
-    return people.price(3000)
 
 
 def planned(action: str | None) -> dict[str, Any]:

@@ -23,11 +23,6 @@ AT_ONCE = {"effective_from": "immediately"}
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def sub(app: Flask) -> str:
     return visits.subscribed()
 

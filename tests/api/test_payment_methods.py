@@ -27,11 +27,6 @@ KEYS = {
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def amelia(app: Flask) -> str:
     return people.customer("Amelia Harper")
 

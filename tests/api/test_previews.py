@@ -21,16 +21,6 @@ NEXT_MODES = ("prorated_next_billing_period", "full_next_billing_period", "do_no
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
-def base(app: Flask) -> str:
-    return people.price(3000)
-
-
-@pytest.fixture
 def sub(base: str) -> str:
     return visits.subscribed(price_id=base, began=BEGAN)
 

@@ -41,11 +41,6 @@ ORDERS = (
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def product(seller: App) -> str:
     return str(seller.post("/products", {"name": "AeroEdit", "tax_category": "saas"}).json["data"]["id"])
 

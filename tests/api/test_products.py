@@ -29,11 +29,6 @@ KEYS = {
 ORDERS = ("created_at", "custom_data", "description", "id", "image_url", "name", "status", "tax_category", "updated_at")
 
 
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
 def made(seller: App, **fields: Any) -> str:
     answer = seller.post("/products", {"name": "AeroEdit", "tax_category": "standard"} | fields)
     assert answer.status_code == 201, answer.json

@@ -19,11 +19,6 @@ PAUSED = {"status": "paused", "next_billed_at": None, "period_starts_at": None, 
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def paused(app: Flask, seller: App, the_clock: Any) -> str:
     """A subscription that was paused five days ago, in the middle of its period."""
     sub = visits.subscribed()

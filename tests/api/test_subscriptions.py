@@ -14,11 +14,6 @@ from tests.customer import visits
 from tests.customer.visits import UNKNOWN
 
 
-@pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
 def test_one_subscription_has_the_contracts_shape(seller: App) -> None:
     sub = visits.subscribed(people.customer("Amelia Harper"))
     entity = seller.get(f"/subscriptions/{sub}").json["data"]

@@ -74,11 +74,6 @@ def told(transaction_id: str) -> list[str]:
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def amelia(app: Flask) -> dict[str, str]:
     customer_id = people.customer("Amelia Harper")
     return {"customer_id": customer_id, "address_id": address(customer_id)}

@@ -30,11 +30,6 @@ CARD = {"number": "4242 4242 4242 4242", "expiry": "07/29", "cvc": "123"}
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def amelia(app: Flask) -> dict[str, str]:
     customer_id = people.customer("Amelia Harper")
     return {"customer_id": customer_id, "address_id": address(customer_id, city="New York")}

@@ -17,11 +17,6 @@ TERMS = {"payment_terms": {"interval": "day", "frequency": 14}}
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
 def sub(app: Flask) -> str:
     return visits.subscribed()
 

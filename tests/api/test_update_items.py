@@ -26,16 +26,6 @@ BEGAN = END - timedelta(days=30)
 
 
 @pytest.fixture
-def seller(app: Flask) -> App:
-    return App(app)
-
-
-@pytest.fixture
-def base(app: Flask) -> str:
-    return people.price(3000)
-
-
-@pytest.fixture
 def sub(base: str) -> str:
     return visits.subscribed(price_id=base, began=BEGAN)
 

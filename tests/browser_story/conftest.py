@@ -10,7 +10,7 @@ import pytest
 from portal.demo import seller
 from tests.browser import launch_browser
 from tests.browser_story.running import RunningPortal
-from tests.browser_story.watching import Browsing
+from tests.browser_story.watching import Browsing, watched
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -44,7 +44,10 @@ def aeroedit(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def browse(chromium: "Browser", aeroedit: RunningPortal) -> Iterator[Browsing]:
     """`page = browse()` is somebody's own browser on the shared portal, in which nothing may go wrong."""
-    browsing = Browsing(chromium, aeroedit.origin)
-    yield browsing
-    browsing.close()
-    assert browsing.watch.problems == []
+    yield from watched(chromium, aeroedit.origin)
+
+
+@pytest.fixture
+def browsing(chromium: "Browser", portal: RunningPortal) -> Iterator[Browsing]:
+    """The same on the portal that a story has for itself."""
+    yield from watched(chromium, portal.origin)

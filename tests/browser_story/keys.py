@@ -71,6 +71,17 @@ class Keyboard:
             passed.append(stop.name if stop else None)
         raise AssertionError(f"no Tab leads to {name!r}; it led to {passed}")
 
+    def skip_to_content(self) -> str:
+        """By the first stop of a page; answers the name of the first stop in the content."""
+        skip = self.tab()
+        assert skip is not None
+        assert skip.name == "Skip to the content"
+        self.press()
+        self.page.locator("main:focus").wait_for()
+        first = self.tab()
+        assert first is not None
+        return first.name
+
     def press(self, key: str = "Enter") -> "Keyboard":
         self.page.keyboard.press(key)
         return self

@@ -104,15 +104,7 @@ def test_what_is_wrong_with_a_form_has_the_focus_and_leads_there(browse: Browsin
 def test_the_first_tab_skips_the_menu(browse: Browsing, aeroedit: RunningPortal) -> None:
     page = signed_in(browse, aeroedit, "admin")
     page.goto(f"{aeroedit.origin}/console/settings")
-    keyboard = Keyboard(page)
-    skip = keyboard.tab()
-    assert skip is not None
-    assert skip.name == "Skip to the content"
-    keyboard.press()
-    page.locator("main:focus").wait_for()
-    first = keyboard.tab()
-    assert first is not None
-    assert first.name == "Change Business"
+    assert Keyboard(page).skip_to_content() == "Change Business"
 
 
 @pytest.mark.parametrize("path", WALKED)

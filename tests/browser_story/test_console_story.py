@@ -23,7 +23,7 @@ from tests.conftest import KINDS
 from tests.receiver import Receiver
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 HANNA, WORDS = "hanna.bergstroem@example.com", "On the phone: she moves away, and wants to use January up."
@@ -48,14 +48,6 @@ def portal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningPo
         yield running
     if server is not None:
         server.drop_database(name)
-
-
-@pytest.fixture
-def browsing(chromium: "Browser", portal: RunningPortal) -> Iterator[Browsing]:
-    opened = Browsing(chromium, portal.origin)
-    yield opened
-    opened.close()
-    assert opened.watch.problems == []
 
 
 @dataclass(frozen=True)

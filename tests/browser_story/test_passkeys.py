@@ -10,7 +10,7 @@ import pytest
 from tests.browser_story import checks
 from tests.browser_story.keys import Keyboard
 from tests.browser_story.running import RunningPortal, link_in
-from tests.browser_story.watching import Browsing, press
+from tests.browser_story.watching import Browsing, press, watched
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, CDPSession, Page
@@ -34,10 +34,7 @@ def seller(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def open_browser(chromium: "Browser", seller: RunningPortal) -> Iterator[Browsing]:
-    browsing = Browsing(chromium, seller.origin)
-    yield browsing
-    browsing.close()
-    assert browsing.watch.problems == []
+    yield from watched(chromium, seller.origin)
 
 
 def authenticator(page: "Page") -> tuple["CDPSession", str]:

@@ -16,7 +16,7 @@ from tests.browser_story.watching import Browsing, press
 from tests.conftest import KINDS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 pytestmark = pytest.mark.browser
 
@@ -43,14 +43,6 @@ def portal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningPo
     with RunningPortal(tmp_path, server.create_database("whole_story", template="template_portal")) as running:
         yield running
     server.drop_database("whole_story")
-
-
-@pytest.fixture
-def browsing(chromium: "Browser", portal: RunningPortal) -> Iterator[Browsing]:
-    opened = Browsing(chromium, portal.origin)
-    yield opened
-    opened.close()
-    assert opened.watch.problems == []
 
 
 def seed() -> dict[str, Any]:

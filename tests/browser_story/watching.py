@@ -1,6 +1,7 @@
 """Watches all that a browser does: its console stays silent, no request fails or leaves the portal's origin."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -89,3 +90,11 @@ class Browsing:
     def close(self) -> None:
         for context in self.contexts:
             context.close()
+
+
+def watched(chromium: Any, origin: str) -> Iterator[Browsing]:
+    """For a fixture: at its end nothing may have gone wrong in any of the browsers."""
+    browsing = Browsing(chromium, origin)
+    yield browsing
+    browsing.close()
+    assert browsing.watch.problems == []

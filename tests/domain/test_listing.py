@@ -50,7 +50,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """By which of its ways a page is found."""
     if request.param != "few":
         monkeypatch.setattr(listing, "FEW", 2)
-        monkeypatch.setattr(listing_filters, "FEW", 2)
         monkeypatch.setattr(listing, "MOST", 20 if request.param == "cut" else 10_000)
     return str(request.param)
 
@@ -177,7 +176,6 @@ def test_rows_that_come_and_go_shift_no_page(crowd: list[str], way: str) -> None
 
 def test_a_page_that_was_cut_says_where_it_goes_on(crowd: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "FEW", 2)
-    monkeypatch.setattr(listing_filters, "FEW", 2)
     monkeypatch.setattr(listing, "MOST", 4)
     monkeypatch.setattr(listing, "_FIRST_STEP", 1)
     other, sold = people.customer("Zoe Zed", email="zed@example.com"), people.price()
@@ -204,7 +202,6 @@ def test_a_place_behind_the_last_row_leads_back(crowd: list[str]) -> None:
 def test_how_many_there_are_is_told_while_they_are_few(crowd: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert counted(Filters()) == 60
     monkeypatch.setattr(listing, "FEW", 5)
-    monkeypatch.setattr(listing_filters, "FEW", 5)
     assert counted(Filters()) == 6
     assert counted(Filters(states=("active", "pending"))) == 6
     assert counted(Filters(search="anna")) is None

@@ -1,8 +1,7 @@
 """T23: a story full of known secrets; none of them stands in a log, on an error page or in the database afterwards."""
 
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -10,9 +9,9 @@ from sqlalchemy import inspect, text
 
 from portal import config, db, links, request_log, worker
 from portal.domain import event_types
-from portal.logs import JsonLine
 from tests import people
 from tests.conftest import Clock
+from tests.logs import Log
 from tests.person import Page, Person
 from tests.smtp import MailServer
 
@@ -24,30 +23,6 @@ REFERENCES = ("sandbox_ok", "sandbox_declines")
 WHERE_REFERENCES_ARE = ("payment_methods", "sandbox_charges")
 WORDS = "these words are for the seller alone"
 EMAIL = "amelia.harper@example.com"
-
-
-class Log(logging.Handler):
-    """Every line as the portal writes it, of every logger, from INFO on."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.setFormatter(JsonLine())
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not record.name.startswith(("mail.", "asyncio")):  # the mail server of the tests is no part of the portal
-            self.lines.append(self.format(record))
-
-
-@pytest.fixture
-def log() -> Iterator[Log]:
-    handler, root = Log(), logging.getLogger()
-    before = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    yield handler
-    root.removeHandler(handler)
-    root.setLevel(before)
 
 
 class Story:

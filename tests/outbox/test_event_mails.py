@@ -152,11 +152,8 @@ def test_a_mail_made_while_its_destination_was_switched_off_is_dropped_and_faile
     assert (smtp.received, shop.note(setting).status, mails()[0].status) == ([], "failed", "dropped")
 
 
-def test_a_mail_that_is_on_its_way_while_its_destination_is_switched_off_says_what_became_of_it(
-    smtp, setting, monkeypatch
-):
-    shop.happen()
-    worker.events()
+def send_while_it_is_switched_off(setting, monkeypatch):
+    """The mail is composed already when the destination goes."""
     compose = delivery.emails.compose
 
     def meanwhile(mail):
@@ -165,6 +162,14 @@ def test_a_mail_that_is_on_its_way_while_its_destination_is_switched_off_says_wh
 
     monkeypatch.setattr(delivery.emails, "compose", meanwhile)
     worker.run_until_idle()
+
+
+def test_a_mail_that_is_on_its_way_while_its_destination_is_switched_off_says_what_became_of_it(
+    smtp, setting, monkeypatch
+):
+    shop.happen()
+    worker.events()
+    send_while_it_is_switched_off(setting, monkeypatch)
     note = shop.note(setting)
     assert (len(smtp.received), note.status, note.times_attempted) == (1, "delivered", 1)
 
@@ -173,14 +178,7 @@ def test_one_that_fails_while_its_destination_is_switched_off_is_not_tried_again
     smtp.behaviour = Behaviour.REFUSE_FOR_NOW
     shop.happen()
     worker.events()
-    compose = delivery.emails.compose
-
-    def meanwhile(mail):
-        switch_off(setting)
-        return compose(mail)
-
-    monkeypatch.setattr(delivery.emails, "compose", meanwhile)
-    worker.run_until_idle()
+    send_while_it_is_switched_off(setting, monkeypatch)
     smtp.behaviour = Behaviour.NORMAL
     the_clock.advance(hours=1)
     worker.run_until_idle()

@@ -1,31 +1,19 @@
 """T23 of the console: what lets somebody in stands in no log, no row, no history, no record, no preview."""
 
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from flask import Flask
 
 from portal import worker
 from tests.customer import visits
-from tests.faults.test_secrets import Log, everything_stored, leaks
+from tests.faults.test_secrets import everything_stored, leaks
+from tests.logs import Log
 from tests.person import Page, Person
 from tests.smtp import MailServer
 from tests.staff import console
 
 PATH_OF_ENDPOINT = "token-in-an-endpoints-url"
-
-
-@pytest.fixture
-def log() -> Iterator[Log]:
-    handler, root = Log(), logging.getLogger()
-    before = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    yield handler
-    root.removeHandler(handler)
-    root.setLevel(before)
 
 
 def shown(page: Page, form: str) -> str:
