@@ -2,20 +2,20 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from portal import config, db
 
 if TYPE_CHECKING:
-    from portal.bench.measuring import Measured, Plan
+    from portal.bench.measuring import Plan
 
 FULL, QUICK = (1_000, 1_000_000), (1_000, 20_000)
+_What = TypeVar("_What")
 _REASONS = Path(__file__).with_name("reasons.md")
 
 
@@ -36,14 +36,18 @@ def fill(subscriptions: int, yes: bool) -> None:
 @click.command()
 @click.option("--quick", is_flag=True, help="One short run of everything, at 1,000 and 20,000 subscriptions.")
 @click.option("--databases", default="sqlite,postgresql", show_default=True, help="Which to measure.")
+@click.option("--only-list", is_flag=True, help="Only the console's list; prints its tables and writes nothing.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=config.ROOT / "docs/performance.md")
-def bench(quick: bool, databases: str, output: Path) -> None:
+def bench(quick: bool, databases: str, only_list: bool, output: Path) -> None:
     """Measure speed on this machine; print the tables and write them to docs/performance.md."""
-    from portal.bench import load, report
+    from portal.bench import load, measuring, report
 
+    plan, say = _plan(quick, config.words(databases)), partial(click.echo, err=True)
+    if only_list:
+        click.echo(report.lists(_measured(plan, measuring.lists)))
+        return
     load.require_wrk()
-    plan = _plan(quick, config.words(databases))
-    page = report.page(plan, list(_measured(plan)), _REASONS.read_text(encoding="utf-8"))
+    page = report.page(plan, _measured(plan, partial(measuring.measure, say=say)), _REASONS.read_text(encoding="utf-8"))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(page, encoding="utf-8")
     click.echo(page)
@@ -56,14 +60,14 @@ def _plan(quick: bool, kinds: tuple[str, ...]) -> "Plan":
     if unknown := set(kinds) - set(KINDS):
         raise click.ClickException(f"There is no database {min(unknown)}; there are: {', '.join(KINDS)}.")
     if quick:
-        return Plan(kinds, QUICK, rounds=1, seconds=2, due=1_000, events=100, queued=1_000)
-    return Plan(kinds, FULL, rounds=3, seconds=2, due=10_000, events=300, queued=5_000)
+        return Plan(kinds, QUICK, rounds=1, seconds=2, pages=60, due=1_000, events=100, queued=1_000)
+    return Plan(kinds, FULL, rounds=3, seconds=2, pages=600, due=10_000, events=300, queued=5_000)
 
 
-def _measured(plan: "Plan") -> Iterator["Measured"]:
-    from portal.bench import measuring
-
-    for kind, size in product(plan.kinds, plan.sizes):
-        click.echo(f"{kind}, {size:,} subscriptions", err=True)
+def _measured(plan: "Plan", measure: Callable[["Plan", str, Path], list[_What]]) -> list[_What]:
+    """What is measured of each kind of database, in a folder of its own."""
+    found: list[_What] = []
+    for kind in plan.kinds:
         with tempfile.TemporaryDirectory(prefix="portal-bench-") as folder:
-            yield measuring.measure(plan, kind, size, Path(folder), partial(click.echo, err=True))
+            found += measure(plan, kind, Path(folder))
+    return found

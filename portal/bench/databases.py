@@ -7,28 +7,24 @@ from pathlib import Path
 
 import click
 
-from portal import cli, config, db
+from portal import cli, config
 from portal.bench import bare, filling
-from portal.bench.serving import environment
+from portal.bench.serving import connected
 
 KINDS = ("sqlite", "postgresql")
 
 
 @contextmanager
 def filled(kind: str, size: int, folder: Path) -> Iterator[str]:
-    """The URL of a migrated database with so many subscriptions, to which this process is connected."""
+    """The URL of a migrated database with so many subscriptions."""
     with _empty(kind, folder) as url:
-        config.use(config.load(environment(url)))
-        db.connect(url)
-        try:
+        with connected(url):
             cli.upgrade()
             bare.make_table()
             label = f"Filling {kind} with {size:,}"
             with click.progressbar(length=size, label=label, file=sys.stderr) as bar:
                 filling.fill(size, bar.update)
-            yield url
-        finally:
-            db.disconnect()
+        yield url
 
 
 @contextmanager

@@ -1,21 +1,27 @@
-"""The console's list of subscriptions: how long a page takes, filter by filter, and how fast the table comes."""
+"""The console's list of subscriptions: how long a page takes, filter by filter, and how fast the table comes.
+
+Databases of different sizes are asked in turn, one page each, so that whatever else the machine does meanwhile falls on
+both alike.
+"""
 
 import http.client
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import timedelta
+from statistics import mean, median
 from urllib.parse import quote
 
 from portal import access, clock
-from portal.bench.serving import Server
+from portal.bench.serving import Served
 from portal.bench.synthetic import PRODUCTS, email_of, made_id, name_of
 from portal.db import transaction
 from portal.domain import staff, staff_sessions
 from portal.domain.actors import shell
 
-REQUESTS = 300
+REQUESTS = 600
+_TABLE_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
+    """All lists of one database."""
+
+    kind: str
+    size: int
     pages: list[Listed]
     rows_per_second: float
     first_byte: float
@@ -38,20 +48,38 @@ class Listing:
 
     @property
     def per_row(self) -> float:
-        """Milliseconds that a row adds to a page."""
-        full, empty = self.pages[0], min(self.pages, key=lambda each: each.rows)
-        return max(full.p50 - empty.p50, 0) / max(full.rows - empty.rows, 1)
+        """Milliseconds that a row adds to a page, by the p99 of full pages and of those with next to none."""
+        most = max(each.rows for each in self.pages)
+        full = [each for each in self.pages if each.rows > 0.9 * most]
+        bare = [each for each in self.pages if each.rows < 0.1 * most]
+        rows = mean(each.rows for each in full) - mean(each.rows for each in bare)
+        return max(median(each.p99 for each in full) - median(each.p99 for each in bare), 0) / rows
 
 
-def measure(server: Server, size: int, requests: int = REQUESTS) -> Listing:
-    """Every kind of page over and over, then the whole table once."""
-    cookie = _cookie()
-    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)) as connection:
-        asked = list(_addresses(size))
-        deep = _deep(connection, cookie, 40)
-        pages = [_timed(connection, cookie, name, paths, requests) for name, paths in [*asked, ("deep page", [deep])]]
-        first_byte, rate = _table(connection, cookie)
-    return Listing(pages, rate, first_byte)
+@dataclass(frozen=True)
+class _Asked:
+    """A colleague at one of the servers."""
+
+    served: Served
+    connection: http.client.HTTPConnection
+    cookie: dict[str, str]
+
+
+def measure(served: Sequence[Served], requests: int = REQUESTS) -> list[Listing]:
+    """Every kind of page over and over, then the table once; of each database."""
+    with ExitStack() as stack:
+        asked = []
+        for each in served:
+            connection = http.client.HTTPConnection("127.0.0.1", each.server.port, timeout=300)
+            asked.append(_Asked(each, stack.enter_context(closing(connection)), _cookie(each)))
+        lists = [[*_addresses(each.served.size), ("deep page", [_deep(each, 40)])] for each in asked]
+        pages = [_timed(asked, kinds, requests) for kinds in zip(*lists, strict=True)]
+        tables = [_table(each) for each in asked]
+    of_each = zip(asked, zip(*pages, strict=True), tables, strict=True)
+    return [
+        Listing(each.served.kind, each.served.size, list(its), rate, first_byte)
+        for each, its, (first_byte, rate) in of_each
+    ]
 
 
 def _addresses(size: int) -> Iterator[tuple[str, list[str]]]:
@@ -85,56 +113,60 @@ def _addresses(size: int) -> Iterator[tuple[str, list[str]]]:
     )
 
 
-def _cookie() -> dict[str, str]:
-    with transaction():
+def _cookie(served: Served) -> dict[str, str]:
+    with served.connected(), transaction():
         member = staff.add("bench@example.com", role=staff.ADMIN, name="Bench", by=shell())
         cookie = staff_sessions.begin(member, way="bench", client="127.0.0.1", agent="bench")
     return {"Cookie": f"{access.staff_cookie_name()}={cookie}"}
 
 
-def _timed(
-    connection: http.client.HTTPConnection, cookie: dict[str, str], name: str, queries: list[str], requests: int
-) -> Listed:
-    times, rows = [], 0
+def _timed(asked: Sequence[_Asked], kinds: Sequence[tuple[str, list[str]]], requests: int) -> list[Listed]:
+    """One list of all servers in turn."""
+    times: list[list[float]] = [[] for _ in asked]
+    rows = [0] * len(asked)
     for number in range(-5, requests):
-        began = time.perf_counter()
-        page = _page(connection, cookie, queries[number % len(queries)])
-        if number >= 0:
-            times.append(1000 * (time.perf_counter() - began))
-            rows += page.count('role="rowheader"')
-    times.sort()
-    return Listed(name, times[len(times) // 2], times[int(0.99 * (len(times) - 1))], rows / requests)
+        for at, (each, (_, queries)) in enumerate(zip(asked, kinds, strict=True)):
+            began = time.perf_counter()
+            page = _page(each, queries[number % len(queries)])
+            if number >= 0:
+                times[at].append(1000 * (time.perf_counter() - began))
+                rows[at] += page.count('role="rowheader"')
+    name = kinds[0][0]
+    return [
+        Listed(name, took[len(took) // 2], took[int(0.99 * (len(took) - 1))], shown / requests)
+        for took, shown in zip(map(sorted, times), rows, strict=True)
+    ]
 
 
-def _page(connection: http.client.HTTPConnection, cookie: dict[str, str], query: str) -> str:
-    connection.request("GET", f"/console/subscriptions?{query}", headers=cookie)
-    answer = connection.getresponse()
+def _page(asked: _Asked, query: str) -> str:
+    asked.connection.request("GET", f"/console/subscriptions?{query}", headers=asked.cookie)
+    answer = asked.connection.getresponse()
     page = answer.read().decode()
     if answer.status != 200:
         raise RuntimeError(f"the list answers {answer.status} for {query}")
     return page
 
 
-def _deep(connection: http.client.HTTPConnection, cookie: dict[str, str], pages: int) -> str:
+def _deep(asked: _Asked, pages: int) -> str:
     """The address of a page that is reached by pressing Next so often, or as often as there is one."""
     query = ""
     for _ in range(pages):
-        _, found, rest = _page(connection, cookie, query).partition('rel="next" href="/console/subscriptions?')
+        _, found, rest = _page(asked, query).partition('rel="next" href="/console/subscriptions?')
         if not found:
             break
         query = rest.partition('"')[0].replace("&amp;", "&")
     return query
 
 
-def _table(connection: http.client.HTTPConnection, cookie: dict[str, str]) -> tuple[float, float]:
-    """Milliseconds to the first byte, and rows a second."""
+def _table(asked: _Asked) -> tuple[float, float]:
+    """Milliseconds to the first byte, and rows a second of the first 100,000."""
     began = time.perf_counter()
-    connection.request("GET", "/console/subscriptions.csv", headers=cookie)
-    answer = connection.getresponse()
+    asked.connection.request("GET", "/console/subscriptions.csv", headers=asked.cookie)
+    answer = asked.connection.getresponse()
     if answer.status != 200:
         raise RuntimeError(f"the table answers {answer.status}")
     rows = answer.read(1).count(b"\n") - 1
     first_byte = 1000 * (time.perf_counter() - began)
-    while part := answer.read(1 << 16):
+    while rows < _TABLE_ROWS and (part := answer.read(1 << 16)):
         rows += part.count(b"\n")
     return first_byte, rows / (time.perf_counter() - began)

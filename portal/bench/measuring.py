@@ -1,6 +1,7 @@
 """One database's figures: each operation in turn with the bare view, queries, memory, and what falls short profiled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -14,7 +15,7 @@ from portal.bench.load import Figure
 from portal.bench.notifying import Notified
 from portal.bench.operations import Operation, Workshop, answer_size, bare_requests
 from portal.bench.queries import Count
-from portal.bench.serving import Server, serving
+from portal.bench.serving import Served, Server, serving
 
 AIM_READS, AIM_WRITES, AIM_GROWTH, AIM_CARRIED, AIM_MEMORY, AIM_HANGING = 0.6, 0.5, 1.2, 0.25, 120, 1.2
 AIM_LIST = 1.5
@@ -24,13 +25,14 @@ WARMING = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a bench takes: sizes of the databases, runs of each kind, seconds of a run, due cancellations, events
-    that come one at a time, notifications in a queue."""
+    """How long a bench takes: sizes of the databases, runs of each kind, seconds of a run, pages of each list, due
+    cancellations, events that come one at a time, notifications in a queue."""
 
     kinds: tuple[str, ...]
     sizes: tuple[int, ...]
     rounds: int
     seconds: int
+    pages: int
     due: int
     events: int
     queued: int
@@ -78,28 +80,54 @@ class Measured:
     """At the smallest size: how many subscriptions there are does not touch a webhook."""
 
 
-def measure(plan: Plan, kind: str, size: int, folder: Path, say: Say) -> Measured:
-    with filled(kind, size, folder) as url:
+def measure(plan: Plan, kind: str, folder: Path, say: Say) -> list[Measured]:
+    """The databases of one kind: the lists of all sizes in turn, the rest one size after the other."""
+    with all_sizes(plan, kind, folder) as served:
+        say("the console's list")
+        lists = listing.measure(served, plan.pages)
+        return [_measure(plan, each, listed, say) for each, listed in zip(served, lists, strict=True)]
+
+
+def lists(plan: Plan, kind: str, folder: Path) -> list[Listing]:
+    """Only the console's list."""
+    with all_sizes(plan, kind, folder) as served:
+        return listing.measure(served, plan.pages)
+
+
+@contextmanager
+def all_sizes(plan: Plan, kind: str, folder: Path) -> Iterator[list[Served]]:
+    """A database of each size, and a server on each."""
+    with ExitStack() as stack:
+        served = []
+        for size in plan.sizes:
+            own = folder / str(size)
+            own.mkdir()
+            url = stack.enter_context(filled(kind, size, own))
+            served.append(Served(kind, size, url, stack.enter_context(serving(url, own)), own))
+        yield served
+
+
+def _measure(plan: Plan, served: Served, listed: Listing, say: Say) -> Measured:
+    kind, size, server = served.kind, served.size, served.server
+    say(f"{kind}, {size:,} subscriptions")
+    with served.connected():
         app = create_app()
         workshop = Workshop(app, size)
         idle_look = carrying.idle_look()
         counted = queries.counts(app, workshop)
         operations = [(each, answer_size(app, each)) for each in workshop.operations()]
-        with serving(url, folder) as server:
-            measured = [_compare(plan, server, each, length, say) for each, length in operations]
-            say("the console's list")
-            listed = listing.measure(server, size, listing.REQUESTS if plan.rounds > 1 else listing.REQUESTS // 5)
-            web_memory = server.memory()
+        measured = [_compare(plan, server, each, length, say) for each, length in operations]
+        web_memory = server.memory()
         by_name = {each.name: each for each, _ in operations}
         results = [_explained(app, by_name[each.name], each) for each in measured]
         due = min(plan.due, size)
         say(f"carry out {due:,} due cancellations")
         carried = carrying.measure(due, plan.rounds)
-        worker_memory = carrying.worker_memory(due, url, folder)
+        worker_memory = carrying.worker_memory(due, served.url, served.folder)
         notified = None
         if size == min(plan.sizes):
             say("webhooks")
-            notified = notifying.measure(plan.events, plan.queued, plan.rounds, url, folder)
+            notified = notifying.measure(plan.events, plan.queued, plan.rounds, served.url, served.folder)
     return Measured(kind, size, results, counted, web_memory, worker_memory, listed, carried, idle_look, notified)
 
 

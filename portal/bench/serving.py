@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from portal import config
+from portal import config, db
 
 _START_SECONDS, _STOP_SECONDS = 30, 10
 MEGABYTE = 1_000_000
@@ -32,6 +32,34 @@ class Server:
         """Seconds the web processes have computed so far."""
         times = (child.cpu_times() for child in psutil.Process(self.pid).children())
         return sum(each.user + each.system for each in times)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A database of some size, and a server on it."""
+
+    kind: str
+    size: int
+    url: str
+    server: Server
+    folder: Path
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """This process is connected to the database as well, with the settings of the server."""
+        with connected(self.url):
+            yield
+
+
+@contextmanager
+def connected(url: str) -> Iterator[None]:
+    """Points this process at a database of the bench."""
+    config.use(config.load(environment(url)))
+    db.connect(url)
+    try:
+        yield
+    finally:
+        db.disconnect()
 
 
 def memory_of(pid: int) -> float:

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Integer, Select, bindparam, func, select, 
 
 from portal import db, ids
 from portal.db import connection, table
-from portal.domain import snapshots
+from portal.domain import listing_rows
 from portal.domain.customers import Customer
 from portal.domain.listing_entries import ACTIVE
 from portal.domain.listing_filters import (
@@ -50,10 +50,9 @@ from portal.domain.listing_orders import (
     values,
     walk,
 )
-from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import Transaction
 
-SIZE, FEW, MOST = 50, 500, 2_500
+SIZE, COUNTED, FEW, MOST = 50, 200, 500, 2_500
 _FIRST_STEP = 16
 _SEARCHES = ("customers", "called")
 _kept = lru_cache(500)
@@ -71,7 +70,8 @@ class Cursor:
 class Page:
     """Subscriptions as plain rows, whole, and where the pages beside it begin.
 
-    `cut`: it stopped before it was full; whether there are more shows only behind the cursor.
+    `cut`: it stopped before it was full; whether there are more shows only behind the cursor. `many`: more than FEW fit
+    each filter.
     """
 
     rows: Sequence[Any] = ()
@@ -79,6 +79,7 @@ class Page:
     previous: Cursor | None = None
     cut: bool = False
     few: "_Few | None" = None
+    many: bool = False
 
 
 def page(filters: Filters, cursor: Cursor | None = None, size: int = SIZE) -> Page:
@@ -93,9 +94,9 @@ def page(filters: Filters, cursor: Cursor | None = None, size: int = SIZE) -> Pa
     onward, cut = Cursor(end, back) if end else None, bool(stopped) and not more
     if back:
         keys.reverse()
-        return Page(_whole(keys), Cursor(keys[-1] if keys else stopped or ()), onward, cut, found.few)
+        return Page(_rows(keys), Cursor(keys[-1] if keys else stopped or ()), onward, cut, found.few, found.many)
     before = Cursor(keys[0] if keys else cursor.key, back=True) if cursor else None
-    return Page(_whole(keys), onward, before, cut, found.few)
+    return Page(_rows(keys), onward, before, cut, found.few, found.many)
 
 
 def every(filters: Filters, batch: int = 500) -> Iterator[Sequence[Any]]:
@@ -108,7 +109,7 @@ def every(filters: Filters, batch: int = 500) -> Iterator[Sequence[Any]]:
 
 
 def count(filters: Filters, first: Page) -> int | None:
-    """How many there are, told by the first page or by an index: exactly up to FEW, one more than that for more.
+    """How many there are, told by the first page or by an index: exactly up to COUNTED, one more than that for more.
 
     None if it can't be told at once.
     """
@@ -116,14 +117,14 @@ def count(filters: Filters, first: Page) -> int | None:
         return len(first.rows)
     shape = filters.shape
     for order in (newest(shape), replace(shape, sort=BY_END)):
-        if conditions(shape).keys() <= walk(order).covers:
-            return connection().scalar(_number_of_some(order, FEW + 1), filters.values)
-    few = first.few or _few(filters)
+        if _in_force(shape) <= walk(order).covers:
+            return connection().scalar(_number_of_some(order, COUNTED + 1), filters.values)
+    few = first.few or (None if first.many else _few(filters, COUNTED))
     if few is None:
         return None
-    if few.way == "called" and conditions(shape).keys() <= {"search", "state"}:
-        return len(set(few.ids))
-    counting = _number_among(shape, few.way, FEW + 1, db.is_postgresql())
+    if few.way == "called" and _in_force(shape) <= {"search", "state"}:
+        return min(len(set(few.ids)), COUNTED + 1)
+    counting = _number_among(shape, few.way, COUNTED + 1, db.is_postgresql())
     return connection().scalar(counting, filters.values | {"ids": few.ids})
 
 
@@ -156,6 +157,7 @@ class _Found:
     keys: list[Key]
     stopped: Key | None = None
     few: _Few | None = None
+    many: bool = False
 
 
 def _look(filters: Filters, after: Key | None, back: bool, want: int) -> _Found:
@@ -163,9 +165,9 @@ def _look(filters: Filters, after: Key | None, back: bool, want: int) -> _Found:
     if not filters.wanted:
         return _Found([])
     shape = filters.shape
-    if conditions(shape).keys() <= walk(shape).covers:
+    if _in_force(shape) <= walk(shape).covers:
         return _Found(_keys(_next(shape, mark(filters, after), back, want), values(filters, after)))
-    if (few := _few(filters)) is not None:
+    if (few := _few(filters, FEW)) is not None:
         among = _next_among(shape, few.way, after is not None, back, want, db.is_postgresql())
         return _Found(_keys(among, values(filters, after) | {"ids": few.ids}), few=few)
     return _walked(filters, after, back, want)
@@ -181,25 +183,29 @@ def _walked(filters: Filters, after: Key | None, back: bool, want: int) -> _Foun
         found += [tuple(row[1:]) for row in rows if not row[0]]
         after = next((tuple(row[1:]) for row in rows if row[0]), None)
         if len(found) == want or after is None:
-            return _Found(found)
+            return _Found(found, many=True)
         looked += step
         expected = looked * (want - len(found)) // (len(found) or 1)
         step = 1 << min(expected, looked, max(MOST - looked, 0)).bit_length()  # few lengths: statements are kept
-    return _Found(found, after)
+    return _Found(found, after, many=True)
 
 
-def _few(filters: Filters) -> _Few | None:
-    shape = filters.shape
-    size, way = min(
-        zip(connection().execute(_sizes(shape, FEW + 1), filters.values).one(), _ways(shape, FEW + 1), strict=True)
-    )
-    if size > FEW:
+def _few(filters: Filters, most: int) -> _Few | None:
+    ways = _ways(filters.shape, most + 1)
+    size, way = min(zip(connection().execute(_sizes(filters.shape, most + 1), filters.values).one(), ways, strict=True))
+    if size > most:
         return None
-    return _Few(way, list(connection().scalars(_ways(shape, FEW + 1)[way], filters.values)))
+    return _Few(way, list(connection().scalars(ways[way], filters.values)))
 
 
 def _keys(wanted: Select[Any], asked: dict[str, Any]) -> list[Key]:
     return [tuple(row) for row in connection().execute(wanted, asked)]
+
+
+@_kept
+def _in_force(shape: Filters) -> frozenset[str]:
+    """The names of the filters."""
+    return frozenset(conditions(shape))
 
 
 @_kept
@@ -249,7 +255,7 @@ def _number_of_some(shape: Filters, some: int) -> Select[Any]:
 
 @_kept
 def _number_among(shape: Filters, way: str, some: int, postgresql: bool) -> Select[Any]:
-    if way == "customers" and conditions(shape).keys() <= {"search"}:
+    if way == "customers" and _in_force(shape) <= {"search"}:
         theirs = _of_customers(postgresql)
     else:
         theirs = _among(shape, way, [ENTRY.subscription_id], postgresql)
@@ -279,8 +285,5 @@ def _of_customers(postgresql: bool) -> Select[str]:
     return select(ROW.id).where(one_of_ids(ROW.customer_id, postgresql))
 
 
-def _whole(keys: Sequence[Key]) -> list[Any]:
-    """The rows of these keys, in their order."""
-    wanted = [key[-1] for key in keys]
-    rows = {each.id: each for each in snapshots.whole(select(Subscription).where(ROW.id.in_(wanted)))} if wanted else {}
-    return [rows[each] for each in wanted if each in rows]
+def _rows(keys: Sequence[Key]) -> list[Any]:
+    return listing_rows.read([key[-1] for key in keys])

@@ -59,7 +59,7 @@ def subscriptions() -> Any:
         chips=_chips(asked, dict(products)),
         is_first=cursor is None,
         count=None if cursor is not None or nothing else listing.count(filters, page),
-        few=listing.FEW,
+        counted=listing.COUNTED,
         following=_address(asked, after=_token(page.following)),
         previous=_address(asked, before=_token(page.previous)),
         first=_address(asked),

@@ -201,7 +201,8 @@ def test_a_place_behind_the_last_row_leads_back(crowd: list[str]) -> None:
 
 def test_how_many_there_are_is_told_while_they_are_few(crowd: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert counted(Filters()) == 60
-    monkeypatch.setattr(listing, "FEW", 5)
+    for bound in ("COUNTED", "FEW"):
+        monkeypatch.setattr(listing, bound, 5)
     assert counted(Filters()) == 6
     assert counted(Filters(states=("active", "pending"))) == 6
     assert counted(Filters(search="anna")) is None
