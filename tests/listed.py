@@ -30,7 +30,7 @@ def strays() -> dict[str, set[Any]]:
             known[customer].add(text)
     entries, terms = set(), set()
     for each in subscriptions:
-        stands = (each.id, _state(each), _ends(each), each.canceled_by)
+        stands = (each.id, _state(each), _ends(each), each.canceled_by, each.customer_id)
         entries |= {(part, *stands) for part in ("", *sold[each.id])}
         if _state(each) != "active":
             terms |= {(_state(each), text, each.customer_id, each.id) for text in known[each.customer_id]}

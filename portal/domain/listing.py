@@ -52,7 +52,7 @@ from portal.domain.listing_orders import (
 )
 from portal.domain.transactions import Transaction
 
-SIZE, COUNTED, FEW, MOST = 50, 200, 500, 2_500
+SIZE, COUNTED, FEW, MOST = 50, 200, 500, 3_000
 _FIRST_STEP = 16
 _SEARCHES = ("customers", "called")
 _kept = lru_cache(500)
@@ -174,9 +174,11 @@ def _look(filters: Filters, after: Key | None, back: bool, want: int) -> _Found:
 
 
 def _walked(filters: Filters, after: Key | None, back: bool, want: int) -> _Found:
-    """What fits of the next entries, in steps as long as what was found lets expect."""
+    """What fits of the next entries. PostgreSQL stops at the last that is wanted; SQLite tries all before it sorts
+    them, and goes in steps as long as what was found lets expect.
+    """
     found: list[Key] = []
-    step, looked, shape = _FIRST_STEP * want, 0, filters.shape
+    step, looked, shape = MOST if db.is_postgresql() else _FIRST_STEP * want, 0, filters.shape
     while looked < MOST:
         asked = values(filters, after) | {"want": want - len(found)}
         rows = connection().execute(_step(shape, mark(filters, after), back, step), asked).all()
@@ -211,22 +213,30 @@ def _in_force(shape: Filters) -> frozenset[str]:
 @_kept
 def _next(shape: Filters, after: Mark | None, back: bool, want: int) -> Select[Any]:
     """The keys of the next entries of the index."""
-    entries = walk(shape).entries(after, back, want)
-    return entries.with_only_columns(*keys(entries), maintain_column_froms=True)
+    return _only_keys(walk(shape).entries(after, back, want))
 
 
 @_kept
 def _step(shape: Filters, after: Mark | None, back: bool, step: int) -> Select[Any]:
-    """What fits of so many entries, up to `want`; and the last of them, unless there are fewer."""
+    """What fits of so many entries, up to `want`; if it is less, the last of them too, unless there are fewer.
+
+    One statement, so that both are of one moment.
+    """
     index = walk(shape)
-    met, down = index.entries(after, back, step).cte("met"), index.descends != back
+    met, down = index.entries(after, back, step).subquery("met"), index.descends != back
     key = keys(select(met))
     tried = conditions(shape, {**met.c, "subscription_id": key[-1]})
     rest = as_is([each for name, each in tried.items() if name not in index.covers])
-    fitting = in_order(select(*key).where(rest), down).limit(bindparam("want", type_=Integer())).subquery()
-    last = in_order(select(*key), down).offset(number(step - 1)).limit(number(1)).subquery()
-    both = union_all(select(number(0).label("is_last"), fitting), select(number(1), last)).subquery()
+    want = bindparam("want", type_=Integer())
+    fitting = in_order(select(*key).where(rest), down).limit(want).cte("fitting")
+    last = _only_keys(index.last(after, back, step)).subquery()
+    too_few = select(func.count()).select_from(fitting).scalar_subquery() < want
+    both = union_all(select(number(0).label("is_last"), fitting), select(number(1), last).where(too_few)).subquery()
     return in_order(select(both), down)
+
+
+def _only_keys(entries: Select[Any]) -> Select[Any]:
+    return entries.with_only_columns(*keys(entries), maintain_column_froms=True)
 
 
 @_kept

@@ -4,7 +4,7 @@ A subscription has an entry among all (its `part` is empty) and one for each of 
 list filters and sorts by. Of a subscription that is not simply active there are also its customer's terms, by its
 state, so that "called so, and pending" is one range too.
 
-The database itself keeps both (triggers, migration 0004), whoever writes a subscription, its items or a
+The database itself keeps both (triggers, migrations 0004 and 0005), whoever writes a subscription, its items or a
 customer's terms.
 """
 
@@ -25,7 +25,7 @@ _BY = text("canceled_by IS NOT NULL")
 
 
 class ListingEntry(Base):
-    """Each index has all that is tried on an entry: the table itself is not read."""
+    """Each index has all that is tried on an entry but whose it is: the table itself is read for a search only."""
 
     __tablename__ = "listing_entries"
     __table_args__ = (
@@ -48,6 +48,7 @@ class ListingEntry(Base):
     ends_at: Mapped[datetime | None]
     """When it ends (scheduled) or ended, else when its period ends."""
     canceled_by: Mapped[str | None]
+    customer_id: Mapped[str] = mapped_column(server_default="")
 
 
 class ListingTerm(Base):

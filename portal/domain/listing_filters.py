@@ -126,10 +126,20 @@ def conditions(filters: Filters, entry: Any = ENTRY) -> dict[str, ColumnElement[
     if filters.canceled_by is not None:
         found["by"] = entry["canceled_by"] == word(filters.canceled_by)
     if filters.search:
-        its = ROW.id.table.alias("its").c
-        called = exists().where(TERM.customer_id == its.customer_id, begins_so(TERM.text))
-        found["search"] = exists().where(its.id == entry["subscription_id"], called)
+        found["search"] = _called_so(entry)
     return found
+
+
+def _called_so(entry: Any) -> ColumnElement[bool]:
+    """Its customer has a term that fits; where an index gives entries without their customers these are looked up."""
+    one_by_one = entry["subscription_id"].is_not(
+        None
+    )  # or PostgreSQL might read all terms that fit, to try none by itself
+    if "customer_id" in entry:
+        return exists().where(TERM.customer_id == entry["customer_id"], begins_so(TERM.text), one_by_one)
+    own = ENTRY.part.table.alias("own").c
+    called = exists().where(TERM.customer_id == own.customer_id, begins_so(TERM.text))
+    return exists().where(own.part == PART, own.subscription_id == entry["subscription_id"], called)
 
 
 def within(filters: Filters, ends: ColumnElement[Any] = ENTRY.ends_at) -> ColumnElement[bool]:

@@ -71,12 +71,19 @@ class Walk:
 
     def entries(self, after: Mark | None, back: bool, limit: int) -> Select[Any]:
         """The next of them."""
+        return self._merged(after, back, limit).limit(number(limit))
+
+    def last(self, after: Mark | None, back: bool, limit: int) -> Select[Any]:
+        """The last of so many, if there are so many."""
+        return self._merged(after, back, limit).offset(number(limit - 1)).limit(number(1))
+
+    def _merged(self, after: Mark | None, back: bool, limit: int) -> Select[Any]:
         down = self.descends != back
-        parts = [in_order(part, down).limit(number(limit)) for part in self.parts(after, down, limit)]
+        parts = [in_order(part, down) for part in self.parts(after, down, limit)]
         if len(parts) == 1:
             return parts[0]
-        merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
-        return in_order(select(merged), down).limit(number(limit))
+        merged = union_all(*(select(part.limit(number(limit)).subquery()) for part in parts)).subquery()
+        return in_order(select(merged), down)
 
 
 def in_order(wanted: Select[Any], down: bool) -> Select[Any]:
@@ -126,7 +133,7 @@ def place(filters: Filters) -> list[ColumnElement[Any]]:
         rank = case((ENTRY.ends_at.is_(None), _UNDATED), (ENTRY.state == word("canceled"), _ENDED), else_=_LIVES)
         return [rank.label("k0"), func.coalesce(ENTRY.ends_at, literal(_NEVER, Instant())).label("k1"), id.label("k2")]
     if filters.order == BY_NAME:
-        owner = select(ROW.customer_id).where(ROW.id == id).correlate(id.table).scalar_subquery()
+        owner = ENTRY.customer_id
         called = select(func.min(TERM.text)).where(TERM.customer_id == owner, begins_so(TERM.text)).scalar_subquery()
         return [called.label("k0"), owner.label("k1"), id.label("k2")]
     return [id.label("k0")]
@@ -156,7 +163,9 @@ def newest(filters: Filters) -> Filters:
 
 
 def _by_id(filters: Filters, after: Mark | None, down: bool) -> Iterator[Select[Any]]:
-    wanted = select(ENTRY.subscription_id.label("k0"), *_TRIED).where(ENTRY.part == PART)
+    goes_by_table = filters.has_all_states and not filters.canceled_by
+    tried = (*_TRIED, ENTRY.customer_id) if filters.search and goes_by_table else _TRIED
+    wanted = select(ENTRY.subscription_id.label("k0"), *tried).where(ENTRY.part == PART)
     if filters.canceled_by:
         wanted = wanted.where(ENTRY.canceled_by == word(filters.canceled_by))
     if after is not None:
@@ -201,8 +210,8 @@ def _by_name(filters: Filters, after: Mark | None, down: bool, limit: int) -> It
         terms = terms.where(edge, or_(here, beyond([TERM.text, TERM.customer_id], down)))
     found = in_order(terms, down).limit(number(limit + 1)).subquery("terms").c
     of_part = and_(ENTRY.part == PART, ENTRY.subscription_id == ROW.id)
-    wanted = select(found.k0, found.k1, ROW.id.label("k2"), *_TRIED).join(ROW.id.table, ROW.customer_id == found.k1)
-    wanted = wanted.outerjoin(ENTRY.part.table, of_part)
+    wanted = select(found.k0, found.k1, ROW.id.label("k2"), *_TRIED)
+    wanted = wanted.join(ROW.id.table, ROW.customer_id == found.k1).outerjoin(ENTRY.part.table, of_part)
     yield wanted if after is None else wanted.where(beyond([found.k0, found.k1, ROW.id], down))
 
 

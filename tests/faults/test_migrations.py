@@ -11,10 +11,12 @@ from alembic.config import Config
 from sqlalchemy import inspect
 
 from portal import cli, config, db
-from portal.domain import schema, subscriptions
+from portal.domain import listing, schema, search, subscriptions
+from portal.domain.listing import Filters
 from tests import people
 from tests.faults import jobs
 from tests.faults.processes import KILLED, start
+from tests.listed import strays
 
 SEED = 27
 FEW, MANY = 6, 40
@@ -75,6 +77,20 @@ def test_upgrading_leaves_the_data_of_a_full_database_alone(database: str) -> No
     before = {column: getattr(people.row(sub), column) for column in ("id", "status", "period_ends_at", "version")}
     cli.upgrade()
     assert {column: getattr(people.row(sub), column) for column in before} == before
+
+
+@pytest.mark.parametrize("revision", ["0003", "0004"])
+def test_the_list_is_kept_through_an_upgrade_and_back(empty: str, revision: str) -> None:
+    cli.upgrade()
+    owner = people.customer()
+    people.subscription(owner)
+    command.downgrade(alembic(), revision)
+    people.subscription(owner, scheduled_action="cancel")
+    cli.upgrade()
+    people.subscription(owner, status="paused")
+    with db.transaction():
+        assert len(listing.page(Filters(search=search.normal("amelia"))).rows) == 3
+    assert strays() == {}
 
 
 @pytest.mark.parametrize(("status", "billed"), [("active", (4, 12000)), ("paused", (4, 12000)), ("trialing", (0, 0))])
