@@ -68,10 +68,12 @@ def _link_or_copy(source: str, target: str) -> str:
 class TemporaryPostgres:
     """One server: `with TemporaryPostgres() as server: create_engine(server.create_database("app"))`.
 
-    Start it in the main thread: on Linux it dies with the thread that started it, even at kill -9.
+    Start it in the main thread: on Linux it dies with the thread that started it, even at kill -9. Settings of the
+    server go before those of tests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        self._settings = SETTINGS | settings
         for left_behind in Path("/tmp").glob("portal-pg-*"):  # by a test run that was killed
             if time.time() - left_behind.stat().st_mtime > 86_400:
                 shutil.rmtree(left_behind, ignore_errors=True)
@@ -97,7 +99,7 @@ class TemporaryPostgres:
         """Start the server and wait until it answers."""
         if self._process:
             return
-        settings = SETTINGS | {"unix_socket_directories": str(self.folder)}
+        settings = self._settings | {"unix_socket_directories": str(self.folder)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             output = {"stdout": log, "stderr": log}

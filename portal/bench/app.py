@@ -1,10 +1,8 @@
-"""What the bench serves: the portal as `wsgi.py` has it, and beside it, under /bare, the bare view."""
+"""What the bench serves: the portal as it is served, and beside it, under /bare, the bare view."""
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from portal import create_app, logs, request_log
 from portal.bench.bare import bare_app
+from wsgi import app as portal
 
-logs.start()
-app = DispatcherMiddleware(create_app(), {"/bare": bare_app()})
-request_log.keep_writing()
+app = DispatcherMiddleware(portal, {"/bare": bare_app()})

@@ -42,5 +42,5 @@ def _empty(kind: str, folder: Path) -> Iterator[str]:
         from tests.postgres import TemporaryPostgres
     except ImportError:
         raise click.ClickException("PostgreSQL is measured in a checkout only, with its tests beside it.") from None
-    with TemporaryPostgres() as server:
+    with TemporaryPostgres(shared_buffers="1GB") as server:
         yield server.create_database("bench")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import mean, median
+from statistics import fmean, median
 from urllib.parse import quote
 
 from portal import access, clock
@@ -20,8 +20,10 @@ from portal.db import transaction
 from portal.domain import staff, staff_sessions
 from portal.domain.actors import shell
 
-REQUESTS = 600
+REQUESTS = 200
 _TABLE_ROWS = 100_000
+
+_Times = tuple[list[float], float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Listing:
         most = max(each.rows for each in self.pages)
         full = [each for each in self.pages if each.rows > 0.9 * most]
         bare = [each for each in self.pages if each.rows < 0.1 * most]
-        rows = mean(each.rows for each in full) - mean(each.rows for each in bare)
+        rows = fmean(each.rows for each in full) - fmean(each.rows for each in bare)
         return max(median(each.p99 for each in full) - median(each.p99 for each in bare), 0) / rows
 
 
@@ -65,21 +67,23 @@ class _Asked:
     cookie: dict[str, str]
 
 
-def measure(served: Sequence[Served], requests: int = REQUESTS) -> list[Listing]:
-    """Every kind of page over and over, then the table once; of each database."""
+def measure(served: Sequence[Served], rounds: int, requests: int = REQUESTS) -> list[Listing]:
+    """Every kind of page over and over, in rounds, then the table once; of each database."""
     with ExitStack() as stack:
         asked = []
         for each in served:
             connection = http.client.HTTPConnection("127.0.0.1", each.server.port, timeout=300)
             asked.append(_Asked(each, stack.enter_context(closing(connection)), _cookie(each)))
-        lists = [[*_addresses(each.served.size), ("deep page", [_deep(each, 40)])] for each in asked]
-        pages = [_timed(asked, kinds, requests) for kinds in zip(*lists, strict=True)]
+        lists = [dict(_addresses(each.served.size)) | {"deep page": [_deep(each, 40)]} for each in asked]
+        found: list[dict[str, list[_Times]]] = [{name: [] for name in its} for its in lists]
+        for _ in range(rounds):
+            for name in lists[0]:
+                for its, times in zip(found, _timed(asked, [each[name] for each in lists], requests), strict=True):
+                    its[name].append(times)
         tables = [_table(each) for each in asked]
-    of_each = zip(asked, zip(*pages, strict=True), tables, strict=True)
-    return [
-        Listing(each.served.kind, each.served.size, list(its), rate, first_byte)
-        for each, its, (first_byte, rate) in of_each
-    ]
+    pages = [[_middle(name, times) for name, times in its.items()] for its in found]
+    of_each = zip(asked, pages, tables, strict=True)
+    return [Listing(each.served.kind, each.served.size, its, rate, byte) for each, its, (byte, rate) in of_each]
 
 
 def _addresses(size: int) -> Iterator[tuple[str, list[str]]]:
@@ -120,22 +124,28 @@ def _cookie(served: Served) -> dict[str, str]:
     return {"Cookie": f"{access.staff_cookie_name()}={cookie}"}
 
 
-def _timed(asked: Sequence[_Asked], kinds: Sequence[tuple[str, list[str]]], requests: int) -> list[Listed]:
-    """One list of all servers in turn."""
+def _timed(asked: Sequence[_Asked], queries: Sequence[list[str]], requests: int) -> list[_Times]:
+    """One list of all servers in turn: milliseconds, and rows a page."""
     times: list[list[float]] = [[] for _ in asked]
     rows = [0] * len(asked)
     for number in range(-5, requests):
-        for at, (each, (_, queries)) in enumerate(zip(asked, kinds, strict=True)):
+        for at, (each, its) in enumerate(zip(asked, queries, strict=True)):
             began = time.perf_counter()
-            page = _page(each, queries[number % len(queries)])
+            page = _page(each, its[number % len(its)])
             if number >= 0:
                 times[at].append(1000 * (time.perf_counter() - began))
                 rows[at] += page.count('role="rowheader"')
-    name = kinds[0][0]
-    return [
-        Listed(name, took[len(took) // 2], took[int(0.99 * (len(took) - 1))], shown / requests)
-        for took, shown in zip(map(sorted, times), rows, strict=True)
-    ]
+    return [(sorted(took), shown / requests) for took, shown in zip(times, rows, strict=True)]
+
+
+def _middle(name: str, rounds: Sequence[_Times]) -> Listed:
+    """The medians of what each round found: a minute in which the machine did something else is not what is asked."""
+    p50, p99 = (median(_nth(took, part) for took, _ in rounds) for part in (0.5, 0.99))
+    return Listed(name, p50, p99, fmean(rows for _, rows in rounds))
+
+
+def _nth(took: list[float], part: float) -> float:
+    return took[int(part * (len(took) - 1))]
 
 
 def _page(asked: _Asked, query: str) -> str:

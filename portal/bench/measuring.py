@@ -25,14 +25,14 @@ WARMING = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a bench takes: sizes of the databases, runs of each kind, seconds of a run, pages of each list, due
+    """How long a bench takes: sizes of the databases, runs of each kind, seconds of a run, rounds of lists, due
     cancellations, events that come one at a time, notifications in a queue."""
 
     kinds: tuple[str, ...]
     sizes: tuple[int, ...]
     rounds: int
     seconds: int
-    pages: int
+    rounds_of_lists: int
     due: int
     events: int
     queued: int
@@ -84,14 +84,14 @@ def measure(plan: Plan, kind: str, folder: Path, say: Say) -> list[Measured]:
     """The databases of one kind: the lists of all sizes in turn, the rest one size after the other."""
     with all_sizes(plan, kind, folder) as served:
         say("the console's list")
-        lists = listing.measure(served, plan.pages)
+        lists = listing.measure(served, plan.rounds_of_lists)
         return [_measure(plan, each, listed, say) for each, listed in zip(served, lists, strict=True)]
 
 
 def lists(plan: Plan, kind: str, folder: Path) -> list[Listing]:
     """Only the console's list."""
     with all_sizes(plan, kind, folder) as served:
-        return listing.measure(served, plan.pages)
+        return listing.measure(served, plan.rounds_of_lists)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from portal import clock
 from portal.bench import notifying
-from portal.bench.listing import Listing
+from portal.bench.listing import REQUESTS, Listing
 from portal.bench.load import CONNECTIONS
 from portal.bench.measuring import (
     AIM_CARRIED,
@@ -50,8 +50,9 @@ Requests of apps are counted as always, against a limit that no run meets, and t
 It builds its statement in the view, as such views are written; with a prepared one it would take about 110 µs less of
 its 350 µs, so that every ratio of a read would be about a third lower.
 
-SQLite writes to the disk at each commit (`synchronous=FULL`). PostgreSQL runs with `fsync=off`, which takes the disk
-out of both sides of a ratio, so that the portal's own work weighs more than it would in production."""
+SQLite writes to the disk at each commit (`synchronous=FULL`). PostgreSQL runs with `shared_buffers=1GB`, and with
+`fsync=off`, which takes the disk out of both sides of a ratio, so that the portal's own work weighs more than it would
+in production."""
 
 
 def _ratios(figures: list[Measured]) -> str:
@@ -119,7 +120,8 @@ def lists(figures: Sequence[Listing]) -> str:
     times = (f"{p} ms at {n:,}" for p in ("p50", "p99") for n in (small, large))
     head = ("database", "list", "rows", *times, "p99 by", "as many rows", "")
     told = (
-        "Pages of up to 50 subscriptions for one colleague at a time, the databases of both sizes asked in turn.\n"
+        "Pages of up to 50 subscriptions for one colleague at a time, the databases of both sizes asked in turn,\n"
+        f"{REQUESTS} pages a round; medians of the rounds.\n"
         f"Aim: p99 within {AIM_LIST}× of that at {small:,}. Where a page shows fewer rows there, the last ratio adds\n"
         "what the missing rows cost, by the p99 of full pages and of those with next to none, and the aim is for this."
     )
