@@ -46,6 +46,7 @@ class _Asker:
         """Every operation on this customer's subscription number `first`, or on `several` where it takes more."""
         key, subscription = self.workshop.key, f"/subscriptions/{made_id('sub', first)}"
         wanted = {"subscription_ids": [made_id("sub", first + each) for each in range(several)]}
+        self._count("GET", subscription, key)  # so that what is read now and then, the settings, is read already
         opened = self._count("POST", f"/customers/{made_id('ctm', self.person)}/portal-sessions", key, json=wanted)
         yield "open a portal session", opened[0]
         link = opened[1].json["data"]["urls"]["subscriptions"][0]["cancel_subscription"]

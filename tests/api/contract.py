@@ -8,11 +8,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
 from portal.api import openapi
+from tests.api import published
 
 
 def check(routes: Map, answer: Any) -> None:
     """Fails if an answer is none that its operation may give; says nothing of URLs that are no operation."""
     operation = _operation(routes, answer.request.method, answer.request.path)
+    published.check(routes, answer)
     if operation is None:
         return
     described = _responses()[operation]
