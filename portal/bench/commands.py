@@ -61,7 +61,7 @@ def _plan(quick: bool, kinds: tuple[str, ...]) -> "Plan":
         raise click.ClickException(f"There is no database {min(unknown)}; there are: {', '.join(KINDS)}.")
     if quick:
         return Plan(kinds, QUICK, rounds=1, seconds=2, rounds_of_lists=1, due=1_000, events=100, queued=1_000)
-    return Plan(kinds, FULL, rounds=3, seconds=2, rounds_of_lists=10, due=10_000, events=300, queued=5_000)
+    return Plan(kinds, FULL, rounds=3, seconds=2, rounds_of_lists=5, due=10_000, events=300, queued=5_000)
 
 
 def _measured(plan: "Plan", measure: Callable[["Plan", str, Path], list[_What]]) -> list[_What]:
