@@ -16,7 +16,8 @@ from werkzeug.routing import Map
 
 _FILE = os.environ.get("PORTAL_TEST_PUBLISHED")
 _MEANT = re.compile(
-    r"(address_id|adjustments_totals|discount|customer|address|business): null |details\.adjusted_totals: null |contacts\.\*\.name: null |card: {\"cardholder_name\":null,"
+    r"(address_id|adjustments_totals|discount|customer|address|business): null "
+    r"|details\.adjusted_totals: null |contacts\.\*\.name: null |card: {\"cardholder_name\":null,"
     r"|data: Additional properties are not allowed \('expires_at', 'return_url' were"
     r"|urls\.subscriptions\.\*: Additional properties are not allowed \('view_subscription' was"
     r"|endpoint_secret_key: \"\" does"
