@@ -82,20 +82,20 @@ class Measured:
 
 def measure(plan: Plan, kind: str, folder: Path, say: Say) -> list[Measured]:
     """The databases of one kind: the lists of all sizes in turn, the rest one size after the other."""
-    with all_sizes(plan, kind, folder) as served:
+    with _all_sizes(plan, kind, folder) as served:
         say("the console's list")
-        lists = listing.measure(served, plan.rounds_of_lists)
-        return [_measure(plan, each, listed, say) for each, listed in zip(served, lists, strict=True)]
+        listed = listing.measure(served, plan.rounds_of_lists)
+        return [_measure(plan, each, its, say) for each, its in zip(served, listed, strict=True)]
 
 
 def lists(plan: Plan, kind: str, folder: Path) -> list[Listing]:
     """Only the console's list."""
-    with all_sizes(plan, kind, folder) as served:
+    with _all_sizes(plan, kind, folder) as served:
         return listing.measure(served, plan.rounds_of_lists)
 
 
 @contextmanager
-def all_sizes(plan: Plan, kind: str, folder: Path) -> Iterator[list[Served]]:
+def _all_sizes(plan: Plan, kind: str, folder: Path) -> Iterator[list[Served]]:
     """A database of each size, and a server on each."""
     with ExitStack() as stack:
         served = []

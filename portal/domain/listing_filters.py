@@ -132,9 +132,8 @@ def conditions(filters: Filters, entry: Any = ENTRY) -> dict[str, ColumnElement[
 
 def _called_so(entry: Any) -> ColumnElement[bool]:
     """Its customer has a term that fits; where an index gives entries without their customers these are looked up."""
-    one_by_one = entry["subscription_id"].is_not(
-        None
-    )  # or PostgreSQL might read all terms that fit, to try none by itself
+    # PostgreSQL might else read all terms that fit before it tries the first entry, by an estimate that is often wrong.
+    one_by_one = entry["subscription_id"].is_not(None)
     if "customer_id" in entry:
         return exists().where(TERM.customer_id == entry["customer_id"], begins_so(TERM.text), one_by_one)
     own = ENTRY.part.table.alias("own").c

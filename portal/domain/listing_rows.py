@@ -24,11 +24,8 @@ _SHOWN = (
     *(ROW.collection_mode, ROW.started_at, ROW.period_ends_at, ROW.next_billed_at, ROW.canceled_at, ROW.created_at),
     *(ROW.scheduled_action, ROW.scheduled_effective_at, ROW.canceled_by, ROW.cancellation, ROW.remaining_payments),
 )
-_NAMES, _OF_PERSON, _OF_ITEM = (
-    (*(each.key for each in _SHOWN), "customer", "items"),
-    ("id", "name", "email"),
-    ("quantity", "recurring", "price"),
-)
+_NAMES = (*(each.key for each in _SHOWN), "customer", "items")
+_OF_PERSON, _OF_ITEM = ("id", "name", "email"), ("quantity", "recurring", "price")
 
 
 def read(subscription_ids: Sequence[str]) -> list[Any]:
@@ -37,20 +34,10 @@ def read(subscription_ids: Sequence[str]) -> list[Any]:
         return []
     asked = {"ids": subscription_ids}
     found = connection().execute(_subscriptions(db.is_postgresql()), asked).all()
-    items = _items(asked)
-    size = len(_SHOWN)
-    rows = {
-        each.id: Snapshot(
-            **dict(
-                zip(
-                    _NAMES,
-                    (*each[:size], Row(_OF_PERSON, (each.customer_id, *each[size:])), items[each.id]),
-                    strict=True,
-                )
-            )
-        )
-        for each in found
-    }
+    items, size, rows = _items(asked), len(_SHOWN), dict[str, Any]()
+    for each in found:
+        person = Row(_OF_PERSON, (each.customer_id, *each[size:]))
+        rows[each.id] = Snapshot(**dict(zip(_NAMES, (*each[:size], person, items[each.id]), strict=True)))
     return [rows[each] for each in subscription_ids if each in rows]
 
 
