@@ -8,6 +8,7 @@ import itertools
 import re
 import zlib
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import hypothesis
@@ -129,7 +130,7 @@ class CurrentKey:
 def described(examples: int) -> Any:
     generation = CONFIG["generation"] | {"max-examples": examples}
     config = SchemathesisConfig.from_dict(CONFIG | {"generation": generation})
-    schema = schemathesis.openapi.from_dict(openapi.document(), config=config)
+    schema = schemathesis.openapi.from_dict(deepcopy(openapi.document()), config=config)  # it adds links of its own
     schema.app = PORTAL
     schema.auth(refresh_interval=None)(CurrentKey)
     return schema
