@@ -121,7 +121,7 @@ def lists(figures: Sequence[Listing]) -> str:
     head = ("database", "list", "rows", *times, "p99 by", "as many rows", "")
     told = (
         "Pages of up to 50 subscriptions for one colleague at a time, the databases of both sizes asked in turn,\n"
-        f"{REQUESTS} pages a round; medians of the rounds.\n"
+        f"{REQUESTS} pages a round; medians of the rounds (`portal bench --only-list`).\n"
         f"Aim: p99 within {AIM_LIST}× of that at {small:,}. Where a page shows fewer rows there, the last ratio adds\n"
         "what the missing rows cost, by the p99 of full pages and of those with next to none, and the aim is for this."
     )

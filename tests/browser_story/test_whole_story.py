@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -14,9 +14,6 @@ from portal.demo import seller
 from tests.browser_story.running import RunningPortal, link_in, wait_until
 from tests.browser_story.watching import Browsing, press
 from tests.conftest import KINDS
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.browser
 
