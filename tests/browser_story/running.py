@@ -133,6 +133,16 @@ class RunningPortal:
             lambda: (got := self.mails.to(address)) and len(got) >= number and got, f"{number} mails for {address}", 30
         )
 
+    def mailed_link(self, address: str, page: str, after: int = 0) -> str:
+        """Waits for a mail with a link to a page, whatever else somebody gets after their first `after` mails."""
+        found = wait_until(
+            lambda: [link for mail in self.mails.to(address)[after:] for link in links_in(mail, page)],
+            f"a mail for {address} with a link to {page}",
+            30,
+        )
+        assert len(found) == 1, f"{len(found)} links to {page} in the mails for {address}"
+        return str(found[0])
+
     def log(self, part: str) -> str:
         return (self.folder / f"{part}.log").read_text()
 
@@ -158,8 +168,13 @@ class RunningPortal:
             return False
 
 
+def links_in(mail: Received, page: str) -> list[str]:
+    """Every link of a mail that leads to a page."""
+    return [word for word in mail.text.split() if word.startswith("http") and f"{page}?token=" in word]
+
+
 def link_in(mail: Received, page: str) -> str:
     """The link of a mail that leads to a page, such as `/cancel`."""
-    found = [word for word in mail.text.split() if word.startswith("http") and f"{page}?token=" in word]
+    found = links_in(mail, page)
     assert len(found) == 1, f"{len(found)} links to {page} in the mail {mail.subject!r}"
     return found[0]

@@ -12,7 +12,7 @@ from portal.db import transaction
 from portal.domain import renewal
 from portal.gateways.sandbox import Sandbox
 from tests import people
-from tests.browser_story.running import RunningPortal, link_in
+from tests.browser_story.running import RunningPortal
 from tests.browser_story.watching import Watch, press
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def sign_in_link(page: "Page", portal: RunningPortal) -> str:
     address = f"{ids.new('x')[2:]}@example.com"
     portal.new(address)
     ask_to_sign_in(page, portal, address)
-    return link_in(portal.mailed(address, 1)[-1], "/portal/sign-in/confirm")
+    return portal.mailed_link(address, "/portal/sign-in/confirm")
 
 
 def overdue(portal: RunningPortal) -> str:

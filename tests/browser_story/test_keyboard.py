@@ -7,7 +7,7 @@ import pytest
 
 from portal import ids
 from tests.browser_story.keys import Keyboard
-from tests.browser_story.running import RunningPortal, link_in
+from tests.browser_story.running import RunningPortal
 from tests.browser_story.states import CONFIRMED, DECLINED, ENDING, GOOD, STATES
 from tests.browser_story.watching import Browsing
 
@@ -131,7 +131,7 @@ def test_somebody_signs_in_and_out(browse: Browsing, aeroedit: RunningPortal) ->
     keyboard.press("Control+A").type(address).tab_to("Email me a sign-in link").enter()
     assert page.get_by_role("heading", level=1).inner_text() == "Check your email"
 
-    page.goto(link_in(aeroedit.mailed(address, 1)[0], "/portal/sign-in/confirm"))
+    page.goto(aeroedit.mailed_link(address, "/portal/sign-in/confirm"))
     keyboard.tab_to("Sign in").enter()
     assert page.url == f"{aeroedit.origin}/portal/subscriptions/{sub}"
     keyboard.tab_to("Sign out").enter()

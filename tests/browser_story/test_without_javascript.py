@@ -6,7 +6,7 @@ import pytest
 
 from portal import clock, ids
 from tests.browser_story.checks import script_free
-from tests.browser_story.running import RunningPortal, link_in
+from tests.browser_story.running import RunningPortal
 from tests.browser_story.states import CONFIRMED, DECLINED, ENDING, ask_to_sign_in, fill_card, overdue
 from tests.browser_story.watching import Browsing, press
 
@@ -90,7 +90,7 @@ def test_somebody_signs_in_looks_around_and_signs_out(page: "Page", browse: Brow
     page.locator("#error:focus").wait_for()
     ask_to_sign_in(page, aeroedit, address)
     assert "a sign-in link is on its way" in look(page)
-    follow(page, link_in(aeroedit.mailed(address, 1)[0], "/portal/sign-in/confirm"))
+    follow(page, aeroedit.mailed_link(address, "/portal/sign-in/confirm"))
     assert "Signed in as Amelia Harper" in act(page, "Sign in")
     for link in ("AeroEdit Pro", "All subscriptions", "Payments"):
         act(page, link, "link")
@@ -104,5 +104,5 @@ def test_an_expired_link_is_replaced_by_a_fresh_one(page: "Page", browse: Browsi
     sub = aeroedit.new(address)
     follow(page, aeroedit.link("cancel", sub, issued_at=clock.now().replace(year=2025)))
     assert "A fresh link is on its way" in act(page, "Email me a fresh link")
-    follow(page, link_in(aeroedit.mailed(address, 1)[0], f"/portal/subscriptions/{sub}/cancel"))
+    follow(page, aeroedit.mailed_link(address, f"/portal/subscriptions/{sub}/cancel"))
     assert "Your cancellation is recorded" in act(page, "Cancel at the end of the period")

@@ -2,8 +2,11 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
@@ -105,6 +108,28 @@ def test_a_body_without_end_that_comes_in_chunks_is_answered_alike(portal: Runni
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_body_too_large")
     whole = requests.post(f"{portal.origin}/products", data=iter([head, b" " * 100_000]), headers=bearer, timeout=30)
     assert whole.json()["data"]["name"] == "Pro"
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+@pytest.mark.parametrize(("path", "status"), [("/products", 403), ("/no-such-thing", 404), ("/portal/sign-out", 403)])
+def test_who_is_refused_before_their_body_has_come_is_still_connected(
+    portal: RunningPortal, path: str, status: int, chunked: bool
+) -> None:
+    """An app that keeps its connection would lose what it asks next: a body that comes after its head is the rule."""
+    kind, body = ("Transfer-Encoding: chunked", b"2\r\n{}\r\n0\r\n\r\n") if chunked else ("Content-Length: 2", b"{}")
+    with closing(HTTPConnection("127.0.0.1", portal.port, timeout=30)) as connection:
+        connection.connect()
+        line = connection.sock
+        line.sendall(f"POST {path} HTTP/1.1\r\nHost: portal\r\n{kind}\r\n\r\n".encode())
+        readable, _, _ = select([line], [], [], 0.3)
+        assert readable == [], "it is answered before it has said all"
+        line.sendall(body)
+        answer = HTTPResponse(line, method="POST")
+        answer.begin()
+        answer.read()
+        assert (answer.status, answer.getheader("Connection")) == (status, None)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
 
 
 def test_what_the_server_itself_refuses_has_no_body(portal: RunningPortal, key: str) -> None:
