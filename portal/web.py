@@ -123,8 +123,6 @@ def answer(error: Exception) -> Response:
         )
         refusal.type = "api_error"
     g.refusal = refusal
-    if refusal.status == 413:
-        _discard_body()
     response = _page(refusal) if is_page() else _problem(refusal)
     response.headers.extend(getattr(refusal, "headers", {}))
     if refusal.retry_after:
@@ -132,16 +130,6 @@ def answer(error: Exception) -> Response:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
-
-
-def _discard_body() -> None:
-    """Takes what is still being sent: a client that is cut off in the middle never reads why (the Node SDK's fetch)."""
-    length = request.content_length
-    if length is None and "wsgi.input_terminated" in request.environ:
-        length = _MOST_DISCARDED
-    stream, left = request.environ["wsgi.input"], min(length or 0, _MOST_DISCARDED)
-    while left > 0 and (part := stream.read(min(left, 65_536))):
-        left -= len(part)
 
 
 def is_page() -> bool:
@@ -162,6 +150,7 @@ def _arrive() -> None:
 
 
 def _leave(response: Response) -> Response:
+    _discard_body()
     set_already = {name.lower() for name, _ in response.headers}
     for name, value in _HEADERS.items():
         if name.lower() not in set_already:
@@ -174,6 +163,20 @@ def _leave(response: Response) -> Response:
     response.headers.extend(g.get("limit_headers", {}))
     _log(response)
     return response
+
+
+def _discard_body() -> None:
+    """Takes what nobody has read of the body, also while it is still being sent.
+
+    Answered before, the server would close the connection: whoever is cut off in the middle never reads why (the Node
+    SDK's fetch), and who has the answer sends the next request into a connection that is gone.
+    """
+    environ, left = request.environ, _MOST_DISCARDED
+    has_body = request.content_length or "HTTP_TRANSFER_ENCODING" in environ
+    if not has_body or "wsgi.input_terminated" not in environ:
+        return
+    while left > 0 and (part := environ["wsgi.input"].read(min(left, 65_536))):
+        left -= len(part)
 
 
 def _log(response: Response) -> None:
