@@ -4,13 +4,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+TOLERANCE = timedelta(seconds=10)
+"""How far a machine's clock may be from the database server's; beyond it no worker carries out anything.
+
+Who asked in time keeps what the grace of renewals (30 s) gives them, even if they waited for a lock (8 s).
+"""
+
 _shift = timedelta()
 _frozen: datetime | None = None
 
 
 def now() -> datetime:
     """The present instant: the frozen one if a test froze it, else the machine's."""
-    return _frozen if _frozen is not None else datetime.now(UTC) + _shift
+    return _frozen if _frozen is not None else machine()
+
+
+def machine() -> datetime:
+    """What this machine takes for the present instant, frozen or not; only to compare it with another machine's."""
+    return datetime.now(UTC) + _shift
 
 
 @contextmanager
@@ -25,6 +36,6 @@ def frozen(at: datetime) -> Iterator[None]:
 
 
 def shift(by: timedelta) -> None:
-    """Lets the clock run ahead of (or behind) the machine's; for rehearsals and skew tests."""
+    """Lets the machine's clock run ahead (or behind); for tests of machines that disagree."""
     global _shift
     _shift = by

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
+
+from portal import clock
 
 LOCK_TIMEOUT_SECONDS = 8
 """How long a statement waits for another's lock before the request fails with nothing recorded."""
@@ -169,6 +171,18 @@ def version() -> str | None:
         if not inspect(reading).has_table("alembic_version"):
             return None
         return reading.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def clock_ahead() -> timedelta:
+    """How far this machine's clock is ahead of the database server's (negative: behind), as far as can be proven.
+
+    The answer was written between the question and its arrival. SQLite has no other clock than this machine's.
+    """
+    if not is_postgresql():
+        return timedelta()
+    asked_at = clock.machine()
+    theirs = connection().execute(text("SELECT clock_timestamp()")).scalar_one()
+    return max(asked_at - theirs, timedelta()) or min(clock.machine() - theirs, timedelta())
 
 
 def insert_unless_there(table: Any) -> Any:

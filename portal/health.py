@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import func, not_, or_, select, text
 
-from portal import clock, config
+from portal import clock, config, db
 from portal.db import session
 from portal.domain import mails, notifications
 from portal.domain.events import Event
@@ -16,7 +16,7 @@ from portal.domain.mails import Mail
 from portal.domain.notification_settings import NotificationSetting
 from portal.domain.notifications import Notification
 from portal.domain.subscriptions import Subscription
-from portal.errors import NotFound
+from portal.errors import NotFound, Unavailable
 
 
 def register(app: Flask) -> None:
@@ -31,13 +31,15 @@ def healthz() -> Response:
 
 
 def readyz() -> Response:
-    """The database answers and has its tables."""
+    """The database answers and has its tables, and this machine's clock is the database server's."""
     session().execute(text("SELECT 1 FROM subscriptions WHERE id = ''"))
+    if abs(ahead := db.clock_ahead()) > clock.TOLERANCE:
+        raise Unavailable(f"This machine's clock is {ahead.total_seconds():+.0f} s from the database server's.")
     return Response("ready\n", mimetype="text/plain")
 
 
 def metrics() -> Response:
-    """What waits and for how long, for Prometheus; read from the database, so alike on every machine."""
+    """What waits and for how long, for Prometheus; from the database, so alike on every machine but for its clock."""
     token = config.current().metrics_token
     sent = request.headers.get("Authorization", "")
     if not token or not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
@@ -79,6 +81,9 @@ def _registry() -> CollectorRegistry:
         gauge = Gauge(name, meaning, ["status"], registry=registry)
         for status, count in session().execute(select(counted, func.count()).where(among).group_by(counted)):
             gauge.labels(status).set(count)
+    Gauge("portal_clock_ahead_seconds", "of this machine's clock before the database server's", registry=registry).set(
+        db.clock_ahead().total_seconds()
+    )
     off = select(func.count()).where(
         NotificationSetting.off_because.is_not(None), NotificationSetting.deleted_at.is_(None)
     )

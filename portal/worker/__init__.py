@@ -4,18 +4,20 @@ Mails have a thread of their own, and so have webhooks: a mail server or an endp
 So have the figures of the overview: counting a million rows delays nobody.
 
 Any number of workers may run, on any number of machines: PostgreSQL's row locks share the work, SQLite's write lock
-serializes it. Whatever a worker was killed over is still due, and is done by the next.
+serializes it. Whatever a worker was killed over is still due, and is done by the next. One whose clock is wrong does
+nothing: by it a subscription would end, or a mail that another is sending would go out again, before its time.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import psycopg
 from sqlalchemy.exc import OperationalError
 
-from portal import config, db, gateways
+from portal import clock, config, db, gateways
 from portal.db import transaction
 from portal.domain import cancellation, dispatch, overview, pausing, renewal, seller_settings
 from portal.outbox import delivery, smtp
@@ -31,7 +33,9 @@ _POLL_FIGURES_SECONDS = 10.0
 _AFTER_TROUBLE_SECONDS = 2.0
 _IN_HAND_SECONDS = 6.0
 """How long a mail or webhook in hand may still take; after that its lease brings it back, as the same message."""
+_COMPLAIN_SECONDS = 60.0
 _stopping = False
+_complained_at = -_COMPLAIN_SECONDS
 
 
 def period_end() -> bool:
@@ -137,11 +141,28 @@ def _loop(tasks: tuple[Task, ...], sqlite_poll: float = _POLL_SECONDS["sqlite"])
     while not is_stopping():
         more = False
         seller_settings.refresh()
-        for task in tasks:
-            more = (not is_stopping() and _attempt(task)) or more
+        if _attempt(clock_is_right):
+            for task in tasks:
+                more = (not is_stopping() and _attempt(task)) or more
         db.close()
         if not more:
             waker.wait()
+
+
+def clock_is_right() -> bool:
+    """Whether nothing would be done early, or twice, by this machine's time; complains once a minute if not."""
+    global _complained_at
+    ahead = db.clock_ahead()
+    if abs(ahead) <= clock.TOLERANCE:
+        return True
+    if time.monotonic() - _complained_at >= _COMPLAIN_SECONDS:
+        _complained_at = time.monotonic()
+        log.error(
+            "this machine's clock is %.0f s %s the database server's; until they agree, this worker does nothing",
+            abs(ahead.total_seconds()),
+            "ahead of" if ahead > timedelta() else "behind",
+        )
+    return False
 
 
 def _batch(any_due: Callable[[], bool], carry_out: Callable[[int], int], size: int) -> bool:

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +90,28 @@ def environment(**settings: str) -> dict[str, str]:
     return kept | ours | {f"PORTAL_{name.upper()}": value for name, value in settings.items()}
 
 
-class PortalProcess:
-    """`portal worker` or `portal serve` as an operator runs it, its stderr in a file (or on a device)."""
+RUN = "from portal.cli import main; main()"
+JUMPY = """
+import signal
+from datetime import timedelta
+from portal import clock
+signal.signal(signal.SIGUSR1, lambda *_: clock.shift(timedelta(seconds={seconds})))
+signal.signal(signal.SIGUSR2, lambda *_: clock.shift(timedelta()))
+"""
 
-    def __init__(self, *command: str, log: Path, **settings: str) -> None:
+
+class PortalProcess:
+    """`portal worker` or `portal serve` as an operator runs it, its stderr in a file (or on a device).
+
+    `jump`: how far the clock of its machine goes astray when it gets SIGUSR1, until SIGUSR2 (the worker only).
+    """
+
+    def __init__(self, *command: str, log: Path, jump: timedelta | None = None, **settings: str) -> None:
+        program = RUN if jump is None else JUMPY.format(seconds=jump.total_seconds()) + RUN
         self.log = log
         with log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from portal.cli import main; main()", *command],
+                [sys.executable, "-c", program, *command],
                 cwd=config.ROOT,
                 env=environment(**settings),
                 stdin=subprocess.DEVNULL,
@@ -120,8 +135,8 @@ class PortalProcess:
 
 
 @contextmanager
-def portal(*command: str, log: Path, **settings: str) -> Iterator[PortalProcess]:
-    running = PortalProcess(*command, log=log, **settings)
+def portal(*command: str, log: Path, jump: timedelta | None = None, **settings: str) -> Iterator[PortalProcess]:
+    running = PortalProcess(*command, log=log, jump=jump, **settings)
     try:
         yield running
     finally:
