@@ -14,6 +14,8 @@ from tests.faults.processes import PortalProcess, portal, wait_until
 from tests.smtp import MailServer
 
 HOUR = timedelta(hours=1)
+postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+"""SQLite has one machine, and one clock."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +39,11 @@ def complaints(worker: PortalProcess) -> int:
     return worker.said().count("until they agree, this worker does nothing")
 
 
+@postgresql
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, timedelta(seconds=30)], ids=["ahead", "back", "30 s"])
 def test_a_worker_whose_clock_jumps_does_nothing_until_it_is_right_again(
     tmp_path: Path, smtp: MailServer, jump: timedelta
 ) -> None:
-    if not db.is_postgresql():
-        return  # one machine, one clock
     due, later = ending(5, timedelta(minutes=-5)), ending(5, timedelta(minutes=30))
     unpaid = set(crowd.subscriptions(5, clock.now() + timedelta(minutes=30)))
     with portal("worker", log=tmp_path / "log", jump=jump) as worker:
@@ -66,9 +67,8 @@ def test_a_worker_whose_clock_jumps_does_nothing_until_it_is_right_again(
     assert len(smtp.received) == 10
 
 
+@postgresql
 def test_one_machine_with_a_wrong_clock_leaves_the_work_to_the_other(tmp_path: Path) -> None:
-    if not db.is_postgresql():
-        return
     later = ending(5, timedelta(minutes=30))
     with portal("worker", log=tmp_path / "wrong", jump=HOUR) as wrong, portal("worker", log=tmp_path / "right"):
         wait_until(lambda: "worker started" in wrong.said(), "it is there", 30)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +11,13 @@ from flask import Flask
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
-from portal import db, links
+from portal import clock, db, links
 from portal.db import transaction
 from portal.domain import cancellation, subscriptions
 from portal.domain.actors import Actor
 from tests import people
-from tests.faults import jobs
-from tests.faults.processes import start
+from tests.faults import crowd, jobs
+from tests.faults.processes import portal, start, wait_until
 from tests.person import Person
 from tests.postgres import TemporaryPostgres
 
@@ -192,3 +194,23 @@ def test_connections_that_broke_while_nobody_asked_cost_nobody_an_error(
     first = app.test_client().get(f"/subscriptions/{sub}", headers=key).status_code
     pressed = person.press(CANCEL).status
     assert (first, pressed) == (200, 200)
+
+
+@postgresql
+def test_a_crash_of_the_database_while_a_worker_ends_subscriptions_ends_each_of_them_once(
+    durable: None, postgres: TemporaryPostgres, tmp_path: Path
+) -> None:
+    clock._frozen = None
+    crowd.subscriptions(4000, clock.now() - timedelta(minutes=5), ending=True)
+    with portal("worker", log=tmp_path / "log") as worker:
+        try:
+            wait_until(lambda: crowd.statuses()["canceled"] > 0, "it is at work", 30)
+        finally:
+            postgres.stop(crash=True)
+            postgres.start()
+        for engine in db._engines.values():
+            engine.dispose()
+        assert 0 < crowd.statuses()["canceled"] < 4000, "it was amid its batches"
+        wait_until(lambda: crowd.statuses()["canceled"] == 4000, "all are ended, by the same worker", 60)
+        assert "failed; its rows stay due" in worker.said()
+    assert crowd.check_endings() == 4000
