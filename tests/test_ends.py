@@ -258,7 +258,9 @@ def test_a_trial_ends_with_its_last_day_and_is_paid_on_the_next(configure: Any) 
 
 
 def test_the_part_of_a_period_that_a_payment_is_for_ends_with_a_day(configure: Any) -> None:
-    _, text = said(letter("renewal_reminder", ending=True, part_amount=1239, part_ends_at="2027-01-31T23:00:00Z"))
+    _, text = said(
+        letter("renewal_reminder", ending=True, next_due=1239, next_has_more=False, part_ends_at="2027-01-31T23:00:00Z")
+    )
     assert "for the time until 31 January 2027 at the end of the day (CET)" in text
 
 

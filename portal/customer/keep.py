@@ -15,7 +15,7 @@ from portal.domain.browser_sessions import KEEP
 def keep(id: str) -> str:
     subscription = current_user.subscription(id)
     too_late = subscription.ends_at is not None and g.received_at >= subscription.ends_at
-    coming = ending.once_kept(subscription)
+    coming = ending.once_kept(subscription) if subscription.is_ending else ending.next_payment(subscription)
     return render_template("customer/keep.html", subscription=subscription, too_late=too_late, coming=coming)
 
 

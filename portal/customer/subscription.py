@@ -8,7 +8,7 @@ from flask_login import current_user
 from portal import config
 from portal.access import customer_required
 from portal.customer import bp
-from portal.domain import ending, events, payment_plans, transactions
+from portal.domain import charges, ending, events, payment_plans, transactions
 from portal.domain.browser_sessions import READ
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import OPEN
@@ -29,17 +29,17 @@ def subscription(id: str) -> str:
     shown = current_user.subscription(id)
     payments = transactions.of_subscription(id)
     owed = [each for each in payments if each.status in OPEN]
-    banner = _banner(shown)
+    waiting = charges.lines_waiting_of(id)
     return render_template(
         "customer/subscription.html",
         subscription=shown,
         payments=payments,
         owed=owed,
         plan=payment_plans.progress(shown, owed),
-        coming=ending.charges_until(shown, shown.ends_at) if shown.bills_until_end else [],
+        coming=ending.next_payment(shown, waiting),
+        until_end=ending.charges_until(shown, shown.ends_at, waiting) if shown.bills_until_end else [],
         history=events.history(id),
-        banner=banner,
-        next_bill=ending.once_kept(shown) if banner == "kept" else None,
+        banner=_banner(shown),
         reasons=config.current().cancel_reasons,
     )
 

@@ -141,7 +141,7 @@ def withdraw(subscription: Subscription, *, by: Actor, tell: bool = True) -> boo
         "subscription.updated", subscription, by=by, transition="cancellation_withdrawn", history=told, **_untold(tell)
     )
     if tell:
-        facts = {"received_at": by.received_at, **ending.next_payment(subscription)}
+        facts = {"received_at": by.received_at, **ending.told_next(subscription)}
         mails.tell("cancellation_withdrawn", subscription, **facts)
     return True
 

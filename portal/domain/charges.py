@@ -4,6 +4,7 @@ waiting → in a bill     the next one takes every charge in, and as much credit
 waiting → forgiven      the subscription ended first (`docs/rules.md`)
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal import clock, db, ids
+from portal import clock, ids
 from portal.db import Base, session
 from portal.domain import shapes
 from portal.domain.proration import Share
@@ -44,10 +45,14 @@ class PendingCharge(Base):
 
 @dataclass(frozen=True)
 class Bill:
-    """A bill before it is one: its lines, and how much of them earlier credit pays."""
+    """A bill before it is one: its lines, and how much of them earlier credit pays.
+
+    `has_more`: whether cost or credit that waited for it is in it, beside what recurs.
+    """
 
     lines: list[dict[str, Any]]
     credit: int = 0
+    has_more: bool = False
 
     @property
     def amount(self) -> int:
@@ -94,17 +99,36 @@ def next_bill(subscription: Any, waiting: Iterable[dict[str, Any]], share: Share
     """
     extra = netted(waiting)
     lines = [*recurring(subscription, share), *extra.lines]
-    return Bill(lines, min(extra.credit, Bill(lines).amount))
+    credit = min(extra.credit, Bill(lines).amount)
+    return Bill(lines, credit, has_more=bool(extra.lines or credit))
 
 
 def waiting_of(subscription_id: str) -> Sequence[PendingCharge]:
-    """What waits for the next bill, oldest first; locked inside a transaction."""
+    """What waits for the next bill, oldest first, locked: to be settled."""
     wanted = (
         select(PendingCharge)
         .where(PendingCharge.subscription_id == subscription_id, PendingCharge.settled_at.is_(None))
         .order_by(PendingCharge.id)
     )
-    return session().scalars(wanted.with_for_update() if db.in_transaction() else wanted).all()
+    return session().scalars(wanted.with_for_update()).all()
+
+
+def lines_waiting(subscription_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """The lines that wait for the next bill of each, oldest first, of all in one statement; nothing is locked."""
+    wanted = (
+        select(PendingCharge.subscription_id, PendingCharge.line)
+        .where(PendingCharge.subscription_id.in_(list(subscription_ids)), PendingCharge.settled_at.is_(None))
+        .order_by(PendingCharge.id)
+    )
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for subscription_id, each in session().execute(wanted):
+        found[subscription_id].append(each)
+    return found
+
+
+def lines_waiting_of(subscription_id: str) -> list[dict[str, Any]]:
+    """The same of one."""
+    return lines_waiting((subscription_id,))[subscription_id]
 
 
 def add(subscription_id: str, lines: Iterable[dict[str, Any]]) -> None:

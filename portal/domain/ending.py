@@ -1,4 +1,4 @@
-"""What is charged until a subscription ends: computed as the bills themselves are, and nothing is changed by it."""
+"""What is charged next, and until a subscription ends: computed as the bills themselves are, and changing nothing."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from portal.domain import charges, next_period, periods, shapes
 from portal.domain.charges import Bill
 from portal.domain.next_period import Period
-from portal.domain.subscriptions import LIVE
+from portal.domain.subscriptions import LIVE, RESUME
 
 _MOST_TOLD = 12
 """Charges that a mail lists one by one; of more it tells the first, the last and what they come to."""
@@ -44,7 +44,7 @@ def charges_until(
     if end is None or planned is None or planned >= end:
         return []
     if waiting is None:
-        waiting = [each.line for each in charges.waiting_of(subscription.id)]
+        waiting = charges.lines_waiting_of(subscription.id)
     return list(_charges(subscription, planned, end, list(waiting)))
 
 
@@ -56,14 +56,28 @@ def first_at(subscription: Any) -> datetime | None:
     return planned
 
 
+def next_charge(subscription: Any, waiting: Iterable[dict[str, Any]] | None = None) -> Charge | None:
+    """The next bill as things are planned, with what waits for it; None if none is planned."""
+    if subscription.next_billed_at is None:
+        return None
+    return _charge(subscription, next_period.of(subscription, subscription.next_billed_at), waiting)
+
+
+def next_payment(subscription: Any, waiting: Iterable[dict[str, Any]] | None = None) -> Charge | None:
+    """The next bill that a person is told of: also the one with which a pause is to end."""
+    if subscription.status != "paused" or subscription.scheduled_action != RESUME:
+        return next_charge(subscription, waiting)
+    at = subscription.scheduled_effective_at
+    if subscription.goes_on_with_period(at, subscription.on_resume):
+        return None
+    ends_at = periods.nth(at, subscription.billing_interval, subscription.billing_frequency, 1)
+    return _charge(subscription, Period(at, ends_at), waiting)
+
+
 def once_kept(subscription: Any) -> Charge | None:
     """The next bill if the end that is scheduled is taken back, with what waits for it; None if none is planned."""
     at = first_at(subscription)
-    if at is None:
-        return None
-    period = next_period.unbroken(subscription, at)
-    waiting = [each.line for each in charges.waiting_of(subscription.id)]
-    return Charge(at, period, charges.next_bill(subscription, waiting, period.share))
+    return _charge(subscription, next_period.unbroken(subscription, at)) if at is not None else None
 
 
 def plan_ends_at(subscription: Any) -> datetime | None:
@@ -81,12 +95,13 @@ def plan_ends_at(subscription: Any) -> datetime | None:
         return None  # after all calendars
 
 
-def next_payment(subscription: Any) -> dict[str, Any]:
-    """What a mail says of the next payment if it pays for a part of a period only."""
-    if subscription.next_billed_at is None:
+def told_next(subscription: Any, waiting: Iterable[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """What a mail says of the next payment if it is not just the price: for a part of a period, or with what waits."""
+    coming = next_charge(subscription, waiting)
+    if coming is None or not (coming.is_part or coming.bill.has_more):
         return {}
-    period = next_period.of(subscription, subscription.next_billed_at)
-    return {"part_amount": subscription.next_amount, "part_ends_at": period.ends_at} if period.share else {}
+    part = {"part_ends_at": coming.period.ends_at} if coming.is_part else {}
+    return {"next_due": coming.due, "next_has_more": coming.bill.has_more, **part}
 
 
 def told_charges(subscription: Any) -> dict[str, Any]:
@@ -103,6 +118,12 @@ def told_charges(subscription: Any) -> dict[str, Any]:
 def total(coming: Sequence[Charge]) -> int:
     """What all of them come to, in minor units."""
     return sum(each.due for each in coming)
+
+
+def _charge(subscription: Any, period: Period, waiting: Iterable[dict[str, Any]] | None = None) -> Charge:
+    if waiting is None:
+        waiting = charges.lines_waiting_of(subscription.id)
+    return Charge(period.starts_at, period, charges.next_bill(subscription, waiting, period.share))
 
 
 def _charges(subscription: Any, at: datetime, end: datetime, waiting: list[dict[str, Any]]) -> Iterator[Charge]:

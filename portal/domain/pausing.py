@@ -17,7 +17,7 @@ from sqlalchemy import and_, or_
 from portal import clock, config
 from portal.domain import bills, events, history, mails, payment_plans, periods, subscriptions, transactions
 from portal.domain.actors import Actor, system
-from portal.domain.subscriptions import PAUSE, RESUME, Subscription
+from portal.domain.subscriptions import NEW_PERIOD, PAUSE, RESUME, SAME_PERIOD, Subscription
 from portal.errors import (
     ActionOnCanceled,
     CannotBePaused,
@@ -29,8 +29,6 @@ from portal.errors import (
     PeriodCannotContinue,
     UnpaidPeriodCannotContinue,
 )
-
-NEW_PERIOD, SAME_PERIOD = "start_new_billing_period", "continue_existing_billing_period"
 
 
 def due(limit: int) -> Sequence[str]:
@@ -191,7 +189,7 @@ def _keep_period(subscription: Subscription, at: datetime) -> None:
 def _resume(subscription: Subscription, *, at: datetime, on_resume: str | None, by: Actor) -> None:
     """A new period begins, billed in full, and months count from here; or what was left of the old one goes on."""
     starts_at, ends_at = subscription.kept_period_starts_at, subscription.kept_period_ends_at
-    continues = on_resume == SAME_PERIOD and ends_at is not None and ends_at > at
+    continues = subscription.goes_on_with_period(at, on_resume)
     if not continues:
         starts_at, subscription.anchor_at, subscription.price_lasts = at, at, None
         ends_at = periods.nth(at, subscription.billing_interval, subscription.billing_frequency, 1)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from portal import clock
-from portal.domain import changing, charges, next_period, shapes
+from portal.domain import changing, charges, ending, shapes
 from portal.domain.billing_entities import BillDetails, NextBill, UpdateSummary
 from portal.domain.charges import Bill
 from portal.domain.plans import Plan
@@ -13,13 +13,10 @@ from portal.domain.plans import Plan
 
 def next_transaction(subscription: Any, waiting: Sequence[dict[str, Any]] | None = None) -> NextBill | None:
     """The next bill with all that waits for it; None if no further one is planned."""
-    if subscription.next_billed_at is None:
+    coming = ending.next_charge(subscription, waiting)
+    if coming is None:
         return None
-    period = next_period.of(subscription, subscription.next_billed_at)
-    if waiting is None:
-        waiting = waiting_lines(subscription)
-    bill = charges.next_bill(subscription, waiting, period.share)
-    return _bill(bill, subscription, period.starts_at, period.ends_at)
+    return _bill(coming.bill, subscription, coming.period.starts_at, coming.period.ends_at)
 
 
 def recurring_details(subscription: Any) -> BillDetails:
@@ -29,7 +26,7 @@ def recurring_details(subscription: Any) -> BillDetails:
 
 def of(subscription: Any, plan: Plan) -> dict[str, Any]:
     """A plain subscription as it would be after a plan, with its bills; it is changed, nothing in the database is."""
-    waiting, immediate = waiting_lines(subscription), None
+    waiting, immediate = charges.lines_waiting_of(subscription.id), None
     if plan.bills_now:
         immediate = _bill(plan.bill, subscription, plan.period[0] or clock.now(), _until(subscription, plan))
     else:
@@ -43,11 +40,6 @@ def of(subscription: Any, plan: Plan) -> dict[str, Any]:
         "recurring_transaction_details": recurring_details(subscription),
         "update_summary": _summary(plan, subscription.currency_code),
     }
-
-
-def waiting_lines(subscription: Any) -> list[dict[str, Any]]:
-    """The lines that wait for the next bill."""
-    return [each.line for each in charges.waiting_of(subscription.id)]
 
 
 def _until(subscription: Any, plan: Plan) -> datetime:

@@ -19,6 +19,7 @@ from portal.domain import (
     bills,
     cancellation,
     changing,
+    charges,
     ending,
     events,
     history,
@@ -60,10 +61,11 @@ def remind_due(limit: int, only: str | None = None) -> int:
     due = subscriptions.locked(*conditions, first=Subscription.remind_at, limit=limit)
     for subscription in due:
         subscription.remind_at = None
+    told = [each for each in due if each.next_billed_at and each.status in RENEWING]
+    waiting = charges.lines_waiting(each.id for each in told)
     mails.tell_all(
-        ("renewal_reminder", s, f"reminder:{s.id}:{s.next_billed_at:%Y%m%d%H%M%S}", ending.next_payment(s))
-        for s in due
-        if s.next_billed_at and s.status in RENEWING
+        ("renewal_reminder", s, f"reminder:{s.id}:{s.next_billed_at:%Y%m%d%H%M%S}", ending.told_next(s, waiting[s.id]))
+        for s in told
     )
     return len(due)
 

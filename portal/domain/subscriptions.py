@@ -19,7 +19,6 @@ from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship, sele
 
 from portal import clock, config, db
 from portal.db import Base, connection, session
-from portal.domain import next_period
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.customers import Customer
@@ -27,6 +26,7 @@ from portal.domain.payment_methods import PaymentMethod
 from portal.errors import AlreadyCanceled, Changed, LockedForRenewal, NotFound, PastDue
 
 CANCEL, PAUSE, RESUME = "cancel", "pause", "resume"
+NEW_PERIOD, SAME_PERIOD = "start_new_billing_period", "continue_existing_billing_period"
 STATUSES = ("active", "trialing", "past_due", "paused", "canceled")
 LIVE = ("active", "trialing", "past_due")
 RENEWING = ("active", "trialing")
@@ -62,14 +62,6 @@ class Standing:
         return sum(item.price.amount * item.quantity for item in self.items if item.recurring)
 
     @property
-    def next_amount(self) -> int:
-        """What the next payment costs, without what waits for it: its part, if it pays for a part of a period only."""
-        share = next_period.of(self, self.next_billed_at).share if self.next_billed_at else None
-        if share is None:
-            return self.amount
-        return sum(share.of(item.price.amount * item.quantity) for item in self.items if item.recurring)
-
-    @property
     def name(self) -> str:
         """What a customer calls it: the name of its first product."""
         return self.items[0].price.product.name if self.items else self.id
@@ -103,6 +95,11 @@ class Standing:
     def bills_until_end(self) -> bool:
         """Whether a cancellation is scheduled for later than the paid period, so that payments go on until it."""
         return self.is_ending and self.next_billed_at is not None
+
+    def goes_on_with_period(self, at: datetime, on_resume: str | None) -> bool:
+        """Whether a resumption goes on with what a pause has left of the period; else a new one is billed."""
+        kept_until = self.kept_period_ends_at
+        return on_resume == SAME_PERIOD and kept_until is not None and bool(kept_until > at)
 
     @property
     def is_automatic(self) -> bool:

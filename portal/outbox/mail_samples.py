@@ -24,7 +24,8 @@ _CHARGED: dict[str, Any] = {
     "charges_total": 4239,
     "can_keep": False,
 }
-_PART: dict[str, Any] = {"part_amount": 1239, "part_ends_at": _AFTER}
+_PART: dict[str, Any] = {"next_due": 1239, "next_has_more": False, "part_ends_at": _AFTER}
+_MORE: dict[str, Any] = {"next_due": 3500, "next_has_more": True}
 _ABOUT: dict[str, Any] = {
     "subscription": SUBSCRIPTION,
     "name": "AeroEdit Pro",
@@ -167,7 +168,7 @@ STATES: dict[str, dict[str, dict[str, Any]]] = {
         "beyond the paid period": {"asked_by": "staff", "next_billed_at": _LATER, **_CHARGED, "ends_at": _AFTER},
         "canceled by the seller, without a date": {"asked_by": "staff", "ends_at": None},
     },
-    "cancellation_withdrawn": {"in the last part of a period": _PART},
+    "cancellation_withdrawn": {"in the last part of a period": _PART, "with what waits for the bill": _MORE},
     "subscription_ended": {
         "because it was not paid": {"because": "payment_failed", "debt_remains": True},
         "of a completed plan": _LAST_PAID | {"because": "plan_completed"},
@@ -192,6 +193,7 @@ STATES: dict[str, dict[str, dict[str, Any]]] = {
         "end of a trial": {"status": "trialing"},
         "by invoice": {"automatic": False},
         "before an end": {"ending": True, "ends_at": _AFTER, **_PART},
+        "with what waits for the bill": _MORE,
         "of a payment plan": _PLAN,
         "of the last payment": _PLAN | {"payments_left": 1},
     },

@@ -86,7 +86,7 @@ def review(subscription: Subscription, asked: Asked) -> Review:
     """What the choice means for access and money, and a print of it that is another one as soon as it differs."""
     ends_at, at_once = _end(subscription, asked), asked.choice == NOW
     at_once = at_once or (asked.choice == PERIOD_END and subscription.has_run_out(g.received_at))
-    waiting = [each.line for each in charges.waiting_of(subscription.id)]
+    waiting = charges.lines_waiting_of(subscription.id)
     coming = [] if at_once else ending.charges_until(subscription, ends_at, waiting)
     owed = transactions.open_of(subscription.id)
     dropped = 0 if coming else sum(each["amount"] for each in waiting)

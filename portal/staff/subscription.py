@@ -6,7 +6,7 @@ from flask import render_template, request
 
 from portal import clock
 from portal.access import staff_required
-from portal.domain import charges, ending, next_period, payment_plans, snapshots, subscriptions, timeline, transactions
+from portal.domain import charges, ending, payment_plans, snapshots, subscriptions, timeline, transactions
 from portal.staff import bp
 
 
@@ -39,12 +39,11 @@ def before() -> str | None:
 
 def _to_come(shown: Any) -> dict[str, Any]:
     """The next bill, if one is planned, what waits for it, and all that is charged until an end beyond the period."""
-    waiting = [each.line for each in charges.waiting_of(shown.id)]
-    planned_at = shown.next_billed_at or (shown.scheduled_effective_at if shown.scheduled_action == "resume" else None)
-    share = next_period.of(shown, shown.next_billed_at).share if shown.next_billed_at else None
+    waiting = charges.lines_waiting_of(shown.id)
+    coming = ending.next_payment(shown, waiting)
     return {
-        "next_bill": charges.next_bill(shown, waiting, share) if planned_at else None,
-        "is_part": share is not None,
+        "next_bill": coming.bill if coming else None,
+        "is_part": coming is not None and coming.is_part,
         "waiting": sum(each["amount"] for each in waiting),
         "until_end": ending.charges_until(shown, shown.ends_at, waiting) if shown.bills_until_end else [],
     }

@@ -224,7 +224,7 @@ def test_payments_until_the_end_are_announced_with_their_part(database: str, the
     with transaction():
         assert renewal.remind_due(5) == 1
     (mail,) = visits.mails("renewal_reminder")
-    assert mail.facts["part_amount"] == 15000
+    assert mail.facts["next_due"] == 15000
     assert mail.facts["ends_at"] is not None
 
 
@@ -246,7 +246,7 @@ def test_taken_back_in_the_last_part_the_rest_of_the_period_follows(database: st
     assert withdraw(sub)
     assert planned(sub) == (None, cut, None)
     (mail,) = visits.mails("cancellation_withdrawn")
-    assert mail.facts["part_amount"] == 20000
+    assert mail.facts["next_due"] == 20000
     move_to(the_clock, cut)
     assert planned(sub) == (None, SECOND, None)
     move_to(the_clock, SECOND)
