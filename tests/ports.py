@@ -1,7 +1,8 @@
 """Ports for servers that are started by their number, each given out once in a whole test run.
 
 A port that the system calls free may be somebody else's a moment later: another test's server, or just a connection
-that goes out. These lie below those that systems give out by themselves, a range of its own for each test process.
+that goes out. These lie below those that systems give out by themselves, a range of its own for each test process of
+a run; two runs at the same time begin at different places.
 """
 
 import itertools
@@ -10,7 +11,8 @@ import socket
 
 _FIRST, _EACH = 20_000, 1_000
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
-_numbers = itertools.cycle(range(_FIRST + _EACH * _worker, _FIRST + _EACH * (_worker + 1)))
+_begin = os.getpid() * 61 % _EACH
+_numbers = itertools.cycle(_FIRST + _EACH * _worker + (_begin + n) % _EACH for n in range(_EACH))
 
 
 def free_port() -> int:
