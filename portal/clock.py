@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-TOLERANCE = timedelta(seconds=10)
+TOLERANCE = timedelta(seconds=4)
 """How far a machine's clock may be from the database server's; beyond it no worker carries out anything.
 
-Who asked in time keeps what the grace of renewals (30 s) gives them, even if they waited for a lock (8 s).
+Less than the 5 s by which an end waits for whoever changes their mind in time, so that none comes early.
 """
 
 _shift = timedelta()

@@ -150,7 +150,7 @@ def _arrive() -> None:
 
 
 def _leave(response: Response) -> Response:
-    _discard_body()
+    _discard_body(response.status_code)
     set_already = {name.lower() for name, _ in response.headers}
     for name, value in _HEADERS.items():
         if name.lower() not in set_already:
@@ -165,15 +165,16 @@ def _leave(response: Response) -> Response:
     return response
 
 
-def _discard_body() -> None:
+def _discard_body(status: int) -> None:
     """Takes what nobody has read of the body, also while it is still being sent.
 
     Answered before, the server would close the connection: whoever is cut off in the middle never reads why (the Node
     SDK's fetch), and who has the answer sends the next request into a connection that is gone.
     """
     environ, left = request.environ, _MOST_DISCARDED
-    has_body = request.content_length or "HTTP_TRANSFER_ENCODING" in environ
-    if not has_body or "wsgi.input_terminated" not in environ:
+    if "wsgi.input_terminated" not in environ:  # a server that would wait for more than there is
+        left = min(left, request.content_length or 0) if status == 413 else 0
+    elif not request.content_length and "HTTP_TRANSFER_ENCODING" not in environ:
         return
     while left > 0 and (part := environ["wsgi.input"].read(min(left, 65_536))):
         left -= len(part)

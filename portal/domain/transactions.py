@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, bindparam, null, select, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, bindparam, func, null, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
@@ -153,8 +153,9 @@ def get(transaction_id: str, *, customer_id: str | None = None) -> Transaction:
 
 
 _NEWEST = "txn_" + "z" * 26
+_DUE = Transaction.__table__.c.amount - func.coalesce(Transaction.__table__.c.credit, 0)
 _OF_CUSTOMER = (
-    select(Transaction.__table__)
+    select(Transaction.__table__, _DUE.label("due"))
     .where(
         Transaction.__table__.c.customer_id == bindparam("customer_id"),
         Transaction.__table__.c.billed_at.is_not(None),
@@ -167,7 +168,7 @@ _OF_CUSTOMER = (
 
 
 def of_customer(customer_id: str, limit: int = 100, *, below: str | None = None) -> Sequence[Any]:
-    """What a customer was billed as plain rows, newest first; `below` is the last one seen already."""
+    """What a customer was billed as plain rows with its `due`, newest first; `below` is the last one seen."""
     wanted = {"customer_id": customer_id, "limit": limit, "below": below or _NEWEST}
     return connection().execute(_OF_CUSTOMER, wanted).all()
 

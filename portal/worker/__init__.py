@@ -129,7 +129,8 @@ def run() -> None:
 def _send_webhooks() -> None:
     _loop(WEBHOOKS, _POLL_EVENTS_SECONDS)
     try:
-        endpoints.finish(_IN_HAND_SECONDS)
+        if clock_is_right():
+            endpoints.finish(_IN_HAND_SECONDS)
     except Exception:
         log.exception("outcomes of webhooks were not written; the lease brings them back")
     finally:

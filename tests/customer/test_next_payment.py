@@ -88,6 +88,27 @@ def test_what_is_told_is_what_is_billed(person: Person, app: Any, the_clock: Any
     after = person.open(f"/portal/subscriptions/{sub}")
     assert "and $300.00 are charged." in after
     assert MORE not in after
+    assert "$335.50" in after, "what was paid"
+    assert "$345.50" not in after
+    assert "$345.50" not in person.open("/portal/payments")
+
+
+def test_what_is_owed_is_told_with_the_credit_that_is_counted_on_it(person: Person, app: Any, the_clock: Any) -> None:
+    sub = visits.subscribed(card="sandbox_declines")
+    wait_for_the_bill(sub, -10000)
+    the_clock.set(END + timedelta(minutes=1))
+    billing.work()
+    visits.come_in(person, visits.owner(sub))
+    for path, told in (
+        ("", "Update payment method and pay $200.00"),
+        ("/cancel", "Still due"),
+        ("/update-payment-method", "Save card and pay $200.00"),
+    ):
+        shown = person.open(f"/portal/subscriptions/{sub}{path}")
+        assert told in shown
+        assert "$200.00" in shown
+        assert "pay $300.00" not in shown
+    assert [mail.facts["owed"] for mail in visits.mails() if mail.kind == "payment_failed"] == [20000]
 
 
 @pytest.mark.parametrize("until", [END + timedelta(days=40), END], ids=["goes on", "is over by then"])
