@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SIZES = {"320 px": (320, 640), "1280 px": (1280, 900)}
 MOST_BYTES = 14 * 1024
 SMALLEST_TARGET = 44
+LEAST_LINE = 24
 _OPTIONS = {"iframes": False, "resultTypes": ["violations"]}
 _RULES = {  # the scheme changes colours and nothing else
     "light": _OPTIONS | {"rules": {"target-size": {"enabled": True}}},
@@ -28,6 +29,11 @@ _SMALL = f"""() => [...document.querySelectorAll('{_PRESSED}')]
     .map(e => [e, e.getBoundingClientRect()])
     .filter(([e, box]) => e.checkVisibility() && (box.height < {SMALLEST_TARGET} || box.width < {SMALLEST_TARGET}))
     .map(([e, box]) => `${{e.outerHTML.slice(0, 80)}} is ${{box.width}} × ${{box.height}} px`)"""
+_TIGHT = f"""() => [...document.querySelectorAll('a[href]')]
+    .filter(e => e.checkVisibility() && !e.closest('.hidden, .skip'))
+    .map(e => [e, Math.max(parseFloat(getComputedStyle(e).lineHeight) || 0, e.getBoundingClientRect().height)])
+    .filter(([, height]) => height < {LEAST_LINE})
+    .map(([e, height]) => `${{e.outerHTML.slice(0, 80)}} has a line of ${{height}} px: too near another link`)"""
 _STOPS = "a[href], button, summary, select, textarea, input, [tabindex='0']"
 _UNSEEN_FOCUS = f"""() => [...document.querySelectorAll("{_STOPS}")]
     .filter(e => e.type !== 'hidden' && !e.disabled && e.checkVisibility())
@@ -58,7 +64,7 @@ def problems_seen(page: "Page", but: Sequence[str] = ()) -> list[str]:
         for size, (width, height) in SIZES.items():
             page.set_viewport_size({"width": width, "height": height})
             objections = [each for each in violations(page, scheme) if not each.startswith(tuple(but))]
-            here = objections + page.evaluate(_SMALL) + page.evaluate(_TOO_WIDE)
+            here = objections + page.evaluate(_SMALL) + page.evaluate(_TIGHT) + page.evaluate(_TOO_WIDE)
             found += [f"{scheme}, {size}: {each}" for each in here]
     return found
 
