@@ -84,6 +84,7 @@ RULED = {
     "billing_period",  # ends after it starts
     "starts_at",  # not beyond what can be stored
     "ends_at",
+    "billing_details",  # for customers who pay by invoice
     "resume_at",  # in the future
     "effective_from",
     "next_billed_at",
