@@ -12,11 +12,12 @@ from portal import spreadsheet
 from portal.db import transaction
 from portal.domain import audit, cancellation, subscriptions
 from portal.domain.actors import Actor
+from tests.conftest import NOW
 from tests.customer import visits
 from tests.person import Person
 from tests.staff import console
 
-BY_APP = Actor("key", "apikey_1", "API", "The app")
+BY_APP = Actor("key", "apikey_1", "API", "The app", received_at=NOW)
 
 
 @pytest.fixture
