@@ -9,7 +9,7 @@ from portal import gateways
 from portal.access import customer_required
 from portal.customer import bp, see_other
 from portal.db import transaction
-from portal.domain import method_changes, payment_methods, renewal, transactions
+from portal.domain import ending, method_changes, payment_methods, renewal, transactions
 from portal.domain.browser_sessions import PAY
 from portal.domain.payment_methods import Card
 from portal.domain.subscriptions import Subscription
@@ -87,7 +87,7 @@ def _pay_and_store(id: str, card: Card) -> Response:
     with transaction():
         subscription = current_user.subscription(id)
         subscription.refuse_if_canceled()
-        payment_methods.replace(subscription, card, by=actor)
+        payment_methods.replace(subscription, card, by=actor, next_payment=ending.told_next(subscription))
         method_changes.finish(subscription, by=actor)
     return see_other(url_for("customer.subscription", id=id, done="paid" if owed else "card_saved", _anchor="done"))
 

@@ -8,7 +8,7 @@ from typing import Any
 from portal.domain import charges, next_period, periods, shapes
 from portal.domain.charges import Bill
 from portal.domain.next_period import Period
-from portal.domain.subscriptions import LIVE, RESUME
+from portal.domain.subscriptions import LIVE
 
 _MOST_TOLD = 12
 """Charges that a mail lists one by one; of more it tells the first, the last and what they come to."""
@@ -64,10 +64,10 @@ def next_charge(subscription: Any, waiting: Iterable[dict[str, Any]] | None = No
 
 
 def next_payment(subscription: Any, waiting: Iterable[dict[str, Any]] | None = None) -> Charge | None:
-    """The next bill that a person is told of: also the one with which a pause is to end."""
-    if subscription.status != "paused" or subscription.scheduled_action != RESUME:
+    """The next bill that a person is told of: also the one with which a pause, or a planned one, is to end."""
+    at = subscription.resumes_at
+    if at is None:
         return next_charge(subscription, waiting)
-    at = subscription.scheduled_effective_at
     if subscription.goes_on_with_period(at, subscription.on_resume):
         return None
     ends_at = periods.nth(at, subscription.billing_interval, subscription.billing_frequency, 1)

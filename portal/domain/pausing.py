@@ -15,7 +15,17 @@ from typing import Any
 from sqlalchemy import and_, or_
 
 from portal import clock, config
-from portal.domain import bills, events, history, mails, payment_plans, periods, subscriptions, transactions
+from portal.domain import (
+    bills,
+    ending,
+    events,
+    history,
+    mails,
+    payment_plans,
+    periods,
+    subscriptions,
+    transactions,
+)
 from portal.domain.actors import Actor, system
 from portal.domain.subscriptions import NEW_PERIOD, PAUSE, RESUME, SAME_PERIOD, Subscription
 from portal.errors import (
@@ -206,10 +216,14 @@ def _resume(subscription: Subscription, *, at: datetime, on_resume: str | None, 
     told = payment_plans.told_of_bill(subscription, history.resumed(SAME_PERIOD if continues else NEW_PERIOD))
     events.record("subscription.updated", subscription, by=by)
     events.record("subscription.resumed", subscription, by=by, transition="resumed", **told)
-    key = f"resumed:{subscription.id}:{at:%Y%m%d%H%M%S}"
-    mails.tell("resumed", subscription, key=key, continues=continues)
+    billed = None
     if not continues and ends_at is not None:
-        bills.tell(subscription, bills.bill(subscription, starts_at=at, ends_at=ends_at, by=by))
+        billed = bills.bill(subscription, starts_at=at, ends_at=ends_at, by=by)
+    next_payment = ending.told_next(subscription)  # of which what waited for that bill is no part
+    key = f"resumed:{subscription.id}:{at:%Y%m%d%H%M%S}"
+    mails.tell("resumed", subscription, key=key, continues=continues, **next_payment)
+    if billed is not None:
+        bills.tell(subscription, billed)
 
 
 def _move_resumption(subscription: Subscription, at: datetime, on_resume: str | None, *, by: Actor) -> None:

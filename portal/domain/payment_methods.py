@@ -52,10 +52,11 @@ class Card:
     reference: str
 
 
-def replace(subscription: Any, card: Card, *, by: Actor) -> Any:
+def replace(subscription: Any, card: Card, *, by: Actor, next_payment: dict[str, Any]) -> Any:
     """Stores a card the gateway accepted and pays this subscription with it from now on.
 
-    The card that pays it already is stored once: a form sent twice changes nothing the second time.
+    The card that pays it already is stored once: a form sent twice changes nothing the second time. The mail tells
+    of the `next_payment` too (`ending.told_next`).
     """
     stored = subscription.payment_method
     if stored is not None and all(getattr(stored, name) == value for name, value in asdict(card).items()):
@@ -65,7 +66,7 @@ def replace(subscription: Any, card: Card, *, by: Actor) -> Any:
     subscription.touch()
     told = {"old": _told(stored), "new": _told(method)}
     events.record("subscription.updated", subscription, by=by, transition="payment_method_changed", **told)
-    mails.tell("payment_method_changed", subscription)
+    mails.tell("payment_method_changed", subscription, **next_payment)
     return method
 
 

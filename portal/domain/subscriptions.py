@@ -96,6 +96,13 @@ class Standing:
         """Whether a cancellation is scheduled for later than the paid period, so that payments go on until it."""
         return self.is_ending and self.next_billed_at is not None
 
+    @property
+    def resumes_at(self) -> datetime | None:
+        """When a pause ends by itself, one that is planned too; None: it does not, or there is none."""
+        if self.scheduled_action == PAUSE:
+            return self.scheduled_resume_at
+        return self.scheduled_effective_at if self.scheduled_action == RESUME else None
+
     def goes_on_with_period(self, at: datetime, on_resume: str | None) -> bool:
         """Whether a resumption goes on with what a pause has left of the period; else a new one is billed."""
         kept_until = self.kept_period_ends_at

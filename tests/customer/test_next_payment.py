@@ -8,6 +8,7 @@ import pytest
 from portal import worker
 from portal.db import transaction
 from portal.domain import changing, charges
+from portal.outbox import emails
 from tests import people
 from tests.api import billing
 from tests.conftest import NOW
@@ -24,6 +25,13 @@ PAUSED = {
     "next_billed_at": None,
     "scheduled_action": "resume",
     "scheduled_effective_at": LATER,
+}
+TO_PAUSE = {
+    "next_billed_at": None,
+    "billing_resumes_at": END,
+    "scheduled_action": "pause",
+    "scheduled_effective_at": END,
+    "scheduled_resume_at": LATER,
 }
 
 
@@ -45,8 +53,9 @@ def wait_for_the_bill(sub: str, amount: int) -> None:
         ({"remaining_payments": 3}, 4550, f"The next payment of $345.50 is on {WHEN}."),
         ({"collection_mode": "manual", "card": None}, 4550, "You get an invoice for $345.50."),
         (PAUSED, 4550, "It resumes on 10 January 2027 at 12:00 UTC with a payment of $345.50."),
+        (TO_PAUSE, -4550, "It resumes on 10 January 2027 at 12:00 UTC with a payment of $254.50."),
     ],
-    ids=["charge", "credit", "more credit", "trial", "last payment", "plan", "invoice", "pause"],
+    ids=["charge", "credit", "more credit", "trial", "last payment", "plan", "invoice", "pause", "planned pause"],
 )
 def test_the_pages_say_what_is_charged_with_all_that_waits_for_it(
     person: Person, app: Any, fields: dict[str, Any], waits: int, told: str
@@ -143,3 +152,60 @@ def test_so_does_the_mail_after_a_change_of_mind(person: Person, app: Any) -> No
     person.press("Keep my subscription")
     [mail] = visits.mails()
     assert (mail.kind, mail.facts["next_due"], mail.facts["next_has_more"]) == ("cancellation_withdrawn", 34550, True)
+
+
+def test_so_does_the_mail_about_a_new_card(person: Person, app: Any) -> None:
+    sub = visits.subscribed()
+    wait_for_the_bill(sub, -1000)
+    person.open(email_link("payment", sub))
+    person.press("Save card", number="4242 4242 4242 4242", expiry="07/31", cvc="123")
+    [mail] = visits.mails()
+    assert (mail.kind, mail.facts["next_due"], mail.facts["next_has_more"]) == ("payment_method_changed", 29000, True)
+    for part in emails.compose(mail).walk():
+        if part.get_content_maintype() == "text":
+            assert MORE in " ".join(part.get_content().split())
+
+
+@pytest.mark.parametrize(
+    ("on_resume", "waits", "next_due"),
+    [
+        ("continue_existing_billing_period", 4550, 34550),
+        ("start_new_billing_period", 4550, None),
+        ("start_new_billing_period", -40000, 20000),
+    ],
+    ids=["the period goes on", "a new one has taken it in", "a new one had no use for all of it"],
+)
+def test_so_does_the_mail_after_a_pause(
+    app: Any, the_clock: Any, on_resume: str, waits: int, next_due: int | None
+) -> None:
+    kept = {"kept_period_starts_at": NOW - timedelta(days=10), "kept_period_ends_at": LATER + timedelta(days=9)}
+    sub = visits.subscribed(**PAUSED, **kept, on_resume=on_resume)
+    wait_for_the_bill(sub, waits)
+    the_clock.set(LATER + timedelta(minutes=1))
+    billing.work()
+    [mail] = visits.mails("resumed")
+    assert mail.facts.get("next_due") == next_due
+
+
+def test_a_pause_that_is_planned_ends_with_the_payment_that_was_told(person: Person, app: Any, the_clock: Any) -> None:
+    sub = visits.subscribed(**TO_PAUSE)
+    wait_for_the_bill(sub, 4550)
+    visits.come_in(person, visits.owner(sub))
+    told = "It resumes on 10 January 2027 at 12:00 UTC with a payment of $345.50."
+    assert told in person.open(f"/portal/subscriptions/{sub}")
+    the_clock.set(END + timedelta(minutes=1))
+    billing.work()
+    assert (people.row(sub).status, billing.charged()) == ("paused", [])
+    visits.come_in(person, visits.owner(sub))
+    assert f"It is paused, and nothing is charged. {told}" in person.open(f"/portal/subscriptions/{sub}")
+    the_clock.set(LATER + timedelta(minutes=1))
+    billing.work()
+    assert (people.row(sub).status, billing.charged()) == ("active", [34550])
+
+
+def test_of_a_pause_without_a_date_no_payment_is_told(person: Person, app: Any) -> None:
+    sub = visits.subscribed(**TO_PAUSE | {"scheduled_resume_at": None})
+    visits.come_in(person, visits.owner(sub))
+    shown = person.open(f"/portal/subscriptions/{sub}")
+    assert "It pauses on 11 December 2026 at 12:00 UTC. Nothing is charged while it is paused." in shown
+    assert "with a payment of" not in shown

@@ -54,7 +54,7 @@ STATES: dict[str, tuple[dict[str, Any], str, str]] = {
     "pause planned with a return": (
         PAUSE | {"scheduled_resume_at": LATER},
         "Pauses on",
-        "It resumes on 10 January 2027 at 12:00 UTC, and payments of $300.00 go on.",
+        "It resumes on 10 January 2027 at 12:00 UTC with a payment of $300.00.",
     ),
     "paused": (PAUSED, "Paused", "It is paused, and nothing is charged. No date is set for it to resume."),
     "paused with a return": (

@@ -65,7 +65,7 @@ STATES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
     "pause planned with a return": (
         PAUSE | {"scheduled_resume_at": LATER},
         "Active",
-        ("It resumes on 10 January 2027 at 12:00 UTC",),
+        ("It resumes on 10 January 2027 at 12:00 UTC with a payment of $300.00",),
     ),
     "paused": (PAUSED, "Paused", ("It is paused since 20 November 2026", "No date is set for it to resume.")),
     "paused with a return": (
