@@ -112,6 +112,7 @@ def told_charges(subscription: Any) -> dict[str, Any]:
         "charges": [{"charged_at": shapes.text(each.at), "amount": each.due, "part": each.is_part} for each in told],
         "charges_count": len(coming),
         "charges_total": total(coming),
+        "charges_have_more": any(each.bill.has_more for each in coming),
     }
 
 

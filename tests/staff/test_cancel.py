@@ -13,6 +13,7 @@ from portal.domain import cancellation, charges, subscriptions
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.transactions import Transaction
+from portal.outbox import emails
 from tests import people
 from tests.api import billing
 from tests.conftest import NOW, Clock
@@ -21,6 +22,7 @@ from tests.person import Page, Person
 from tests.staff.console import audited, colleague
 
 END = visits.END
+MORE = "That includes one-time charges, changes or credit since the last bill."
 SECOND = END + relativedelta(months=1)
 HOSTILE = "<script>alert(1)</script>'\"; DROP TABLE subscriptions; -- {{ 7*7 }} =cmd()\r\nBcc: all@example.com"
 
@@ -137,12 +139,18 @@ def test_an_open_debt_stays_and_its_next_attempt_is_told(support: Person) -> Non
     assert "Attempts to collect it go on until one succeeds or all have failed." in page
 
 
-def test_what_waits_for_the_next_bill_is_on_it_or_dropped(admin: Person) -> None:
+def test_what_waits_for_the_next_bill_is_on_it_or_dropped(admin: Person, person: Person) -> None:
     sub = visits.subscribed()
     _waiting(sub, 700)
     assert "$7.00 of charges that wait for the next bill are let go" in reviewed(admin, sub)
     page = reviewed(admin, sub, choice="date", day="2027-01-10")
-    assert "11 December 2026: $302.16" in page
+    assert "11 December 2026: $302.16 for a part of a period" in page
+    assert "with charges that wait for it" in page
+    admin.press("Cancel payments")
+    (mail,) = visits.mails("cancellation_scheduled")
+    assert mail.facts["charges_have_more"]
+    assert all(MORE in part.get_content().replace("\n", " ") for part in emails.compose(mail).iter_parts())
+    assert MORE in person.open(visits.email_link("subscription", sub))
 
 
 def test_without_telling_no_mail_is_sent(support: Person) -> None:
