@@ -77,9 +77,9 @@ def sign_in_url(request_id: str, *, expires_at: datetime, issued_at: datetime) -
     return f"{config.current().base_url}/portal/sign-in/confirm?token={token}"
 
 
-def console_url() -> str:
-    """Where the seller's people begin; without any power."""
-    return f"{config.current().base_url}/console"
+def console_url(*where: str) -> str:
+    """Where the seller's people begin, or a page of theirs; without any power."""
+    return "/".join((f"{config.current().base_url}/console", *where))
 
 
 def staff_sign_in_url(request_id: str, *, expires_at: datetime, issued_at: datetime) -> str:

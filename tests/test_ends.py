@@ -127,7 +127,7 @@ def test_another_day_is_moved_to_and_withdrawn_under_its_own_name(admin: Person)
     moved = choose(admin, sub, "2027-01-31")
     assert "Access ends 31 January 2027 at the end of the day (UTC)" in moved
     assert f"Instead of {CHOSEN} ." in moved
-    assert "The end was moved to 31 January 2027 at the end of the day (UTC)" in admin.press("Cancel payments")
+    assert "The end was moved to 31 January 2027 at the end of the day (UTC)" in admin.press("Change the end")
     admin.open(f"/console/subscriptions/{sub}/keep")
     kept = admin.press("Don’t cancel payments")
     assert "it would have ended on 31 January 2027 at the end of the day (UTC)" in kept

@@ -49,5 +49,6 @@ def _page_facts() -> dict[str, Any]:
     signing_in = request.endpoint in ("customer.sign_in", "customer.sign_in_confirm", "customer.signed_out")
     return {
         "return_url": current_user.return_url or config.current().brand_url or None,
+        "self_cancellation": config.current().self_cancellation,
         "watching": None if signing_in else access.colleague_beside(),
     }

@@ -7,7 +7,7 @@ from portal import config
 from portal.access import customer_required
 from portal.customer import bp, see_other
 from portal.db import transaction
-from portal.domain import cancellation, ending, transactions
+from portal.domain import cancellation, debts, ending
 from portal.domain.browser_sessions import CANCEL
 from portal.errors import SelfCancellationOff
 
@@ -22,7 +22,7 @@ def cancel(id: str) -> str:
         effective_at=subscription.paid_until,
         coming=ending.next_payment(subscription) if subscription.binds_customer else None,
         at_once=subscription.has_run_out(g.received_at),
-        owed=transactions.open_of(id),
+        owed=debts.of(id),
         allowed=config.current().self_cancellation,
         instructions=config.current().self_cancellation_instructions,
         message=config.current().cancel_message,

@@ -6,7 +6,7 @@ from flask_login import current_user
 from portal.access import customer_required
 from portal.customer import bp, see_other
 from portal.db import transaction
-from portal.domain import cancellation, ending
+from portal.domain import cancellation, debts, ending
 from portal.domain.browser_sessions import KEEP
 
 
@@ -16,7 +16,13 @@ def keep(id: str) -> str:
     subscription = current_user.subscription(id)
     too_late = subscription.ends_at is not None and g.received_at >= subscription.ends_at
     coming = ending.once_kept(subscription) if subscription.is_ending else ending.next_payment(subscription)
-    return render_template("customer/keep.html", subscription=subscription, too_late=too_late, coming=coming)
+    return render_template(
+        "customer/keep.html",
+        subscription=subscription,
+        too_late=too_late,
+        coming=coming,
+        owed=debts.of(id),
+    )
 
 
 @bp.post("/subscriptions/<id>/keep")

@@ -5,7 +5,7 @@ from flask_login import current_user
 
 from portal.access import customer_required
 from portal.customer import bp
-from portal.domain import charges, ending, snapshots, transactions
+from portal.domain import charges, debts, ending, snapshots, transactions
 from portal.domain.browser_sessions import PORTAL
 
 _LATEST = 5
@@ -22,5 +22,6 @@ def overview() -> str:
         customer=customer,
         subscriptions=theirs,
         coming={each.id: ending.next_payment(each, waiting[each.id]) for each in theirs},
+        owed=debts.of_each(each.id for each in theirs),
         payments=transactions.of_customer(customer.id, _LATEST),
     )

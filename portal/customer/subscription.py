@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 
-from flask import render_template, request
+from flask import g, render_template, request
 from flask_login import current_user
 
 from portal import config
 from portal.access import customer_required
 from portal.customer import bp
-from portal.domain import charges, ending, events, payment_plans, transactions
+from portal.domain import charges, debts, ending, events, payment_plans, transactions
 from portal.domain.browser_sessions import READ
 from portal.domain.subscriptions import Subscription
-from portal.domain.transactions import OPEN
 
 _BANNERS: dict[str, Callable[[Subscription], bool]] = {
     "canceled": lambda s: s.is_ending,
@@ -28,7 +27,7 @@ _BANNERS: dict[str, Callable[[Subscription], bool]] = {
 def subscription(id: str) -> str:
     shown = current_user.subscription(id)
     payments = transactions.of_subscription(id)
-    owed = [each for each in payments if each.status in OPEN]
+    owed = debts.of(id)
     waiting = charges.lines_waiting_of(id)
     return render_template(
         "customer/subscription.html",
@@ -38,6 +37,7 @@ def subscription(id: str) -> str:
         plan=payment_plans.progress(shown, owed),
         coming=ending.next_payment(shown, waiting),
         until_end=ending.charges_until(shown, shown.ends_at, waiting) if shown.bills_until_end else [],
+        is_overdue=shown.next_billed_at is not None and shown.next_billed_at <= g.received_at,
         history=events.history(id),
         banner=_banner(shown),
         reasons=config.current().cancel_reasons,

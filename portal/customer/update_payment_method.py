@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from flask import Response, make_response, render_template, request, url_for
+from flask import Response, g, make_response, render_template, request, url_for
 from flask_login import current_user
 
 from portal import gateways
 from portal.access import customer_required
 from portal.customer import bp, see_other
 from portal.db import transaction
-from portal.domain import ending, method_changes, payment_methods, renewal, transactions
+from portal.domain import debts, ending, method_changes, payment_methods, renewal
 from portal.domain.browser_sessions import PAY
 from portal.domain.payment_methods import Card
 from portal.domain.subscriptions import Subscription
@@ -79,7 +79,7 @@ def _payable(id: str) -> Subscription:
 def _pay_and_store(id: str, card: Card) -> Response:
     """Collects what is owed, oldest first, then stores the card. Raises CardRefused: then nothing is stored."""
     actor = current_user.acting(PAY, id)
-    owed = [each.id for each in transactions.to_collect_of(id)]
+    owed = [each.id for each in debts.to_collect(id)]
     for debt in owed:
         refusal = renewal.collect_with(card.reference, debt, gateways.current(), by=actor)
         if refusal is not None:
@@ -94,11 +94,13 @@ def _pay_and_store(id: str, card: Card) -> Response:
 
 def _form(subscription: Subscription, refused: CardRefused | PaymentUnderWay | None = None) -> Response:
     form = gateways.current().form()
+    owed = debts.to_collect(subscription.id)
     page = render_template(
         "customer/update_payment_method.html",
         subscription=subscription,
         form=form,
-        owed=transactions.to_collect_of(subscription.id),
+        owed=owed,
+        following=ending.charges_begun(subscription, g.received_at) if owed else [],
         error=refused.reason if isinstance(refused, CardRefused) else None,
         under_way=isinstance(refused, PaymentUnderWay),
     )

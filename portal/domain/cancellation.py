@@ -10,7 +10,7 @@ An end that stands may be moved: by staff to any date, by its customer to an ear
 Each verb is guard → change → record, under the row's lock. Rules: `docs/rules.md`
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from portal import clock, config, db, ids
 from portal.db import session
 from portal.domain import (
     charges,
+    debts,
     ending,
     events,
     history,
@@ -117,7 +118,7 @@ def now(
     subscription.refuse_if_canceled()
     if by.kind == "customer":
         raise ValueError("a customer ends a subscription at its period's end only")
-    for debt in transactions.open_of(subscription.id):
+    for debt in debts.of(subscription.id):
         transactions.cancel(debt, by=by)
     _end(subscription, at=clock.now(), by=by, why=_why(reason, comment), tell=tell)
 
@@ -186,11 +187,11 @@ def carry_out(limit: int, only: str | None = None) -> int:
         ending = update(Subscription).where(Subscription.id.in_([each.id for each in ending_now])).values(values)
         session().execute(ending.execution_options(synchronize_session=False))
         charges.forgive(each.id for each in ending_now)
-        indebted = {each.id for each in ending_now if each.status == "past_due"}
+        owed = debts.of_each(each.id for each in ending_now)
         for each in ending_now:
             each.become(_ended(at=each.scheduled_effective_at))
         for some, told in payment_plans.apart(ending_now, {"history": [history.ended("next_billing_period")]}):
-            _tell(some, by=system(), indebted=indebted, told=told, because=told.get("because", ""))
+            _tell(some, by=system(), owed=owed, told=told, because=told.get("because", ""))
     return len(ending_now)
 
 
@@ -236,6 +237,7 @@ def _schedule(
     """Schedules an end, or moves the one that stands. What staff move is no new cancellation."""
     moved, whose = subscription.is_ending, (subscription.scheduled_by, subscription.canceled_by)
     subscription.cancellation = why or (subscription.cancellation if moved else None)
+    drops = subscription.scheduled_action if not moved else None
     subscription.schedule(CANCEL, at=at, by=by)
     if moved:
         subscription.scheduled_by, subscription.canceled_by = whose
@@ -243,9 +245,10 @@ def _schedule(
     transition = MOVED if moved and by.kind == "staff" else SCHEDULED
     events.record("subscription.updated", subscription, by=by, transition=transition, **told, **_untold(tell))
     if tell:
-        facts = {"received_at": by.received_at, "asked_by": by.kind, **ending.told_charges(subscription)}
+        owed = debts.told_of(subscription.id)
+        facts = {"received_at": by.received_at, "asked_by": by.kind, **owed, **ending.told_charges(subscription)}
         can_keep = subscription.scheduled_by == "customer"
-        mails.tell("cancellation_scheduled", subscription, can_keep=can_keep, **facts)
+        mails.tell("cancellation_scheduled", subscription, can_keep=can_keep, drops=drops, **facts)
     if subscription.ends_at is None:
         mails.tell_staff("end_date_missing", subscription, staff.addresses(), received_at=by.received_at)
 
@@ -282,7 +285,8 @@ def _end(
     subscription.canceled_by = by.kind
     charges.forgive((subscription.id,))
     told = {"history": [history.ended("immediately")], **(subscription.cancellation or {})}
-    _tell((subscription,), by=by, because=because, told=told | _untold(tell), tell=tell)
+    owed = debts.of_each((subscription.id,))
+    _tell((subscription,), by=by, owed=owed, because=because, told=told | _untold(tell), tell=tell)
 
 
 def _is_due() -> tuple[Any, ...]:
@@ -314,7 +318,7 @@ def _tell(
     by: Actor,
     told: dict[str, Any],
     because: str = "",
-    indebted: Set[str] = frozenset(),
+    owed: Mapping[str, Sequence[Any]],
     tell: bool = True,
 ) -> None:
     """Records and mails that subscriptions have ended; two statements, however many."""
@@ -332,7 +336,7 @@ def _tell(
             "subscription_ended",
             subscription,
             f"ended:{subscription.id}",
-            {"because": because, "debt_remains": subscription.id in indebted},
+            {"because": because, **debts.told(owed.get(subscription.id, ()))},
         )
         for subscription in (ended if tell else ())
     )

@@ -20,7 +20,7 @@ from sqlalchemy.orm import joinedload
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import bills, charges, events, proration, shapes, transactions
+from portal.domain import bills, charges, debts, events, proration, shapes, transactions
 from portal.domain.actors import Actor
 from portal.domain.catalog import Price
 from portal.domain.plans import Plan
@@ -45,7 +45,7 @@ def make(subscription: Subscription, plan: Plan, *, by: Actor) -> Attempt | None
     """
     if plan.is_empty:
         return None
-    if plan.touches_billing and transactions.to_collect_of(subscription.id):
+    if plan.touches_billing and debts.being_collected(subscription.id):
         raise Outstanding("The subscription has a transaction that is not paid. Nothing was changed.")
     if not plan.bills_now:
         charges.add(subscription.id, plan.lines)

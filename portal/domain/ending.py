@@ -45,7 +45,16 @@ def charges_until(
         return []
     if waiting is None:
         waiting = charges.lines_waiting_of(subscription.id)
-    return list(_charges(subscription, planned, end, list(waiting)))
+    return list(_charges(subscription, planned, end, list(waiting), until=end))
+
+
+def charges_begun(subscription: Any, instant: datetime) -> list[Charge]:
+    """The bills of the periods that have begun by an instant and wait for what is past due to be paid."""
+    planned, ends_at = first_at(subscription), subscription.ends_at
+    end = min(instant, ends_at) if ends_at else instant
+    if planned is None or planned >= end:
+        return []
+    return list(_charges(subscription, planned, end, charges.lines_waiting_of(subscription.id)))
 
 
 def first_at(subscription: Any) -> datetime | None:
@@ -109,10 +118,21 @@ def told_charges(subscription: Any) -> dict[str, Any]:
     coming = charges_until(subscription, subscription.ends_at) if subscription.bills_until_end else []
     told = coming if len(coming) <= _MOST_TOLD else [coming[0], coming[-1]]
     return {
-        "charges": [{"charged_at": shapes.text(each.at), "amount": each.due, "part": each.is_part} for each in told],
+        "charges": [_told(each) for each in told],
         "charges_count": len(coming),
         "charges_total": total(coming),
         "charges_have_more": any(each.bill.has_more for each in coming),
+    }
+
+
+def _told(charge: Charge) -> dict[str, Any]:
+    """`part` if the end cuts what it pays for, `rest` if it pays for what such an end had left of a period."""
+    is_cut = charge.period.is_cut
+    return {
+        "charged_at": shapes.text(charge.at),
+        "amount": charge.due,
+        "part": is_cut,
+        "rest": charge.is_part and not is_cut,
     }
 
 
@@ -127,10 +147,13 @@ def _charge(subscription: Any, period: Period, waiting: Iterable[dict[str, Any]]
     return Charge(period.starts_at, period, charges.next_bill(subscription, waiting, period.share))
 
 
-def _charges(subscription: Any, at: datetime, end: datetime, waiting: list[dict[str, Any]]) -> Iterator[Charge]:
+def _charges(
+    subscription: Any, at: datetime, end: datetime, waiting: list[dict[str, Any]], *, until: datetime | None = None
+) -> Iterator[Charge]:
+    """The bills of what begins before an instant; `until` is an end to assume instead of the one that is scheduled."""
     left, usual = subscription.remaining_payments, None
     while at < end and left != 0:
-        period = next_period.of(subscription, at, until=end)
+        period = next_period.of(subscription, at, until=until)
         if waiting or period.share is not None:
             bill = charges.next_bill(subscription, waiting, period.share)
             waiting = _rest(waiting, bill.credit)

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from portal import clock, ids
 from portal.db import session
-from portal.domain import events, orders, transactions
+from portal.domain import debts, events, orders, transactions
 from portal.domain.actors import Actor
 from portal.domain.transactions import METHOD_CHANGE, Transaction
 from portal.errors import NotAutomatic
@@ -20,7 +20,7 @@ def find_or_make(subscription: Any, *, by: Actor) -> Transaction:
     subscription.refuse_if_canceled()
     if not subscription.is_automatic:
         raise NotAutomatic("The subscription is paid by invoice; there is no card to change. Nothing was changed.")
-    owed = [each for each in transactions.to_collect_of(subscription.id) if each.status == "past_due"]
+    owed = [each for each in debts.to_collect(subscription.id) if each.status == "past_due"]
     if subscription.status == "past_due" and owed:
         return owed[-1]
     return _opened(subscription) or _make(subscription, by=by)

@@ -1,7 +1,7 @@
 """Invoices that their customers have paid by other means, such as a transfer: staff write down that the money came."""
 
 from portal import ids
-from portal.domain import purchases, renewal, subscriptions, transactions
+from portal.domain import debts, purchases, renewal, subscriptions, transactions
 from portal.domain.actors import Actor
 from portal.domain.transactions import OPEN, Attempt, Transaction
 from portal.errors import PaymentUnderWay, TransactionRefusal
@@ -30,7 +30,8 @@ def record(transaction_id: str, *, by: Actor, note: str | None = None) -> bool:
     if subscription is None:
         purchases.tell(paid, None, None)
     else:
-        renewal.settled(subscription, paid, owed=transactions.open_of(subscription.id), by=by)
+        owed = [each for each in debts.of(subscription.id) if not each.is_given_up]
+        renewal.settled(subscription, paid, owed=owed, by=by)
     return True
 
 

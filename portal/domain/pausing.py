@@ -17,6 +17,7 @@ from sqlalchemy import and_, or_
 from portal import clock, config
 from portal.domain import (
     bills,
+    debts,
     ending,
     events,
     history,
@@ -100,7 +101,7 @@ def now(
     _refuse_resumption(resume_at, after=at)
     if on_resume == SAME_PERIOD:
         _refuse_to_continue(subscription, subscription.period_ends_at, resume_at or at)
-    for debt in transactions.open_of(subscription.id):
+    for debt in debts.of(subscription.id):
         if debt.change is not None:
             raise Outstanding("A change of it is being paid this moment. Nothing was changed. Try in a minute.")
         if debt.status == "past_due":
@@ -159,7 +160,14 @@ def withdraw(subscription: Subscription, *, by: Actor) -> bool:
 
 def exhausted(subscription: Subscription) -> None:
     """Pauses a subscription whose last attempt to collect a payment has failed."""
-    _pause(subscription, at=clock.now(), resume_at=None, by=system(), effective_from="immediately")
+    _pause(
+        subscription,
+        at=clock.now(),
+        resume_at=None,
+        by=system(),
+        effective_from="immediately",
+        because="payment_failed",
+    )
 
 
 def _is_due() -> tuple[Any, ...]:
@@ -171,7 +179,13 @@ def _is_due() -> tuple[Any, ...]:
 
 
 def _pause(
-    subscription: Subscription, *, at: datetime, resume_at: datetime | None, by: Actor, effective_from: str
+    subscription: Subscription,
+    *,
+    at: datetime,
+    resume_at: datetime | None,
+    by: Actor,
+    effective_from: str,
+    because: str = "",
 ) -> None:
     """Nothing is billed any more; a resume date that was given becomes the next scheduled change."""
     subscription.clear_schedule()
@@ -186,7 +200,9 @@ def _pause(
     told = [history.paused(effective_from), *([history.scheduled(subscription)] if resume_at else [])]
     paused = (("subscription.updated", subscription, None), ("subscription.paused", subscription, "paused"))
     events.record_all(paused, by=by, facts={"history": told})
-    mails.tell("paused", subscription, key=f"paused:{subscription.id}:{at:%Y%m%d%H%M%S}", resumes_at=resume_at)
+    owed = debts.told_of(subscription.id)
+    key = f"paused:{subscription.id}:{at:%Y%m%d%H%M%S}"
+    mails.tell("paused", subscription, key=key, resumes_at=resume_at, because=because, **owed)
 
 
 def _keep_period(subscription: Subscription, at: datetime) -> None:

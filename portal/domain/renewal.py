@@ -20,6 +20,7 @@ from portal.domain import (
     cancellation,
     changing,
     charges,
+    debts,
     ending,
     events,
     history,
@@ -215,7 +216,7 @@ def _paid(subscription: Subscription, attempt: Attempt, card: PaymentMethod | No
         return
     if paid.change is not None:
         changing.make_paid(subscription, paid)
-    settled(subscription, paid, owed=transactions.to_collect_of(subscription.id), by=by)
+    settled(subscription, paid, owed=debts.being_collected(subscription.id), by=by)
 
 
 def settled(subscription: Subscription, paid: Transaction, *, owed: Sequence[Transaction], by: Actor) -> None:
@@ -251,7 +252,7 @@ def _failed(
         told = {"transaction": failed.id, "owed": failed.due, "refusal": refusal, "retry_at": retry_at}
         mails.tell("payment_failed", subscription, key=f"failed:{attempt.key}", **told)
         return
-    for other in transactions.to_collect_of(subscription.id):
+    for other in debts.to_collect(subscription.id):
         other.next_attempt_at = None  # what is exhausted is the subscription: no debt of it is tried again
     if config.current().payment_exhausted == "paused" and not subscription.is_ending:
         pausing.exhausted(subscription)

@@ -113,7 +113,9 @@ class Standing:
         return self.collection_mode == "automatic"
 
     def has_run_out(self, instant: datetime) -> bool:
-        """Whether a paused subscription has nothing left to run out, so that its end is at once."""
+        """Whether nothing is left to run out, so that an end is at once: paused, or past due for longer than paid."""
+        if self.status == "past_due":
+            return self.paid_until is not None and self.paid_until <= instant
         return self.status == "paused" and (self.paid_until is None or self.paid_until <= instant)
 
     def locks_apps_at(self, instant: datetime) -> bool:

@@ -104,6 +104,16 @@ class Transaction(Base):
         return self.collection_mode == "automatic"
 
     @property
+    def is_tried(self) -> bool:
+        """Whether a card is charged for it without anybody's doing, or at this very moment."""
+        return self.is_automatic and (self.next_attempt_at or self.lease_until) is not None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether its last attempt has failed: it stays due, and a new card can pay it, but nothing waits for it."""
+        return self.is_automatic and self.status == "past_due" and not self.is_tried
+
+    @property
     def has_invoice(self) -> bool:
         """Whether there is an invoice an app can get: a demand for payment if it is collected manually."""
         done = ("paid", "completed") if self.is_automatic else ("billed", "paid", "completed")
@@ -189,21 +199,6 @@ def of_subscription(subscription_id: str, limit: int = 24) -> Sequence[Transacti
         )
         .all()
     )
-
-
-def open_of(subscription_id: str) -> Sequence[Transaction]:
-    """What a subscription still owes, oldest first; locked inside a transaction."""
-    owed = (
-        select(Transaction)
-        .where(Transaction.subscription_id == subscription_id, Transaction.status.in_(OPEN))
-        .order_by(Transaction.id)
-    )
-    return session().scalars(owed.with_for_update() if db.in_transaction() else owed).all()
-
-
-def to_collect_of(subscription_id: str) -> list[Transaction]:
-    """What of it a card is charged for: an invoice that the customer pays by other means may be paid already."""
-    return [each for each in open_of(subscription_id) if each.is_automatic]
 
 
 def has_no_change_under_way(subscription_id: Any) -> Any:

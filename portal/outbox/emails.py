@@ -43,6 +43,7 @@ class Seller:
     support: str
     support_href: str
     address: tuple[str, ...]
+    self_cancellation: bool
     accent: str
     on_accent: str
     link: str
@@ -180,6 +181,7 @@ def _seller() -> Seller:
         support=known.support,
         support_href=known.support_href,
         address=known.address,
+        self_cancellation=settings.self_cancellation,
         accent=settings.brand_accent,
         on_accent=_text_on(settings.brand_accent),
         link=brand.readable(settings.brand_accent, on=_LIGHT_CARD),

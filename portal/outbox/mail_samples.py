@@ -18,7 +18,7 @@ _MIDNIGHT = "2027-01-31T23:00:00.000000Z"
 _CHARGED: dict[str, Any] = {
     "charges": [
         {"charged_at": _LATER, "amount": 3000, "part": False},
-        {"charged_at": "2027-02-21T10:38:57.979670Z", "amount": 1239, "part": True},
+        {"charged_at": "2027-02-21T10:38:57.979670Z", "amount": 1239, "part": True, "rest": False},
     ],
     "charges_count": 2,
     "charges_total": 4239,
@@ -57,7 +57,6 @@ _FACTS: dict[str, dict[str, Any]] = {
         "canceled_at": _LATER,
         "next_billed_at": None,
         "because": "",
-        "debt_remains": False,
     },
     "payment_method_changed": {},
     "subscribed": {
@@ -161,17 +160,29 @@ _LAST_PAID = {"payments_left": 0, "bound": True, "ending": True, "ends_at": _LAT
 STATES: dict[str, dict[str, dict[str, Any]]] = {
     "cancellation_scheduled": {
         "in a trial": {"status": "trialing"},
-        "past due": {"status": "past_due"},
+        "past due": {"status": "past_due", "owed": 3000, "owed_by": "card"},
+        "with an open invoice": {"automatic": False, "card": None, "owed": 3000, "owed_by": "invoice"},
+        "paused": {"status": "paused", "drops": "resume"},
+        "instead of a pause": {"drops": "pause"},
+        "moved by the seller": {"asked_by": "staff", "can_keep": True},
         "without a date": {"ends_at": None},
         "canceled by the seller": {"asked_by": "staff"},
         "at the end of a day": {"asked_by": "staff", "can_keep": False, "ends_at": _MIDNIGHT},
         "beyond the paid period": {"asked_by": "staff", "next_billed_at": _LATER, **_CHARGED, "ends_at": _AFTER},
         "canceled by the seller, without a date": {"asked_by": "staff", "ends_at": None},
     },
-    "cancellation_withdrawn": {"in the last part of a period": _PART, "with what waits for the bill": _MORE},
+    "cancellation_withdrawn": {
+        "in the last part of a period": _PART,
+        "with what waits for the bill": _MORE,
+        "paused": {"status": "paused", "next_billed_at": None},
+    },
     "subscription_ended": {
-        "because it was not paid": {"because": "payment_failed", "debt_remains": True},
+        "because it was not paid": {"because": "payment_failed", "owed": 3000, "owed_by": "none"},
+        "with a payment still to be collected": {"owed": 3000, "owed_by": "card"},
+        "with an open invoice": {"automatic": False, "card": None, "owed": 3000, "owed_by": "invoice"},
         "of a completed plan": _LAST_PAID | {"because": "plan_completed"},
+        "of a plan whose last invoice is open": _LAST_PAID
+        | {"because": "plan_completed", "owed": 3000, "owed_by": "invoice"},
     },
     "subscribed": {
         "with a trial": {"status": "trialing", "paid": 0, "trial_ends_at": _LATER},
@@ -183,6 +194,8 @@ STATES: dict[str, dict[str, dict[str, Any]]] = {
         "of a payment plan": _PLAN,
         "the last one of a plan": _LAST_PAID,
         "of a plan that ends earlier": _PLAN | {"ending": True, "ends_at": _LATER},
+        "after the end": {"status": "canceled", "canceled_at": _THEN, "next_billed_at": None},
+        "with nothing to pay": {"amount": 0},
     },
     "payment_failed": {
         "expired card, ending": {"refusal": "expired", "ends_at": _LATER},
@@ -197,8 +210,15 @@ STATES: dict[str, dict[str, dict[str, Any]]] = {
         "of a payment plan": _PLAN,
         "of the last payment": _PLAN | {"payments_left": 1},
     },
-    "paused": {"until a date": {"resumes_at": _LATER}},
-    "resumed": {"with the old period": {"continues": True}},
+    "paused": {
+        "until a date": {"resumes_at": _LATER},
+        "because it was not paid": {"because": "payment_failed", "owed": 3000, "owed_by": "none"},
+    },
+    "resumed": {
+        "with the old period": {"continues": True},
+        "by invoice": {"automatic": False, "card": None},
+        "with what waits for the bill": _MORE | {"continues": True},
+    },
     "fresh_link": {
         "to keep": {"page": "keep"},
         "to pay": {"page": "payment"},

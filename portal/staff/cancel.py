@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from flask_login import current_user
 from portal import clock, config
 from portal.access import staff_required
 from portal.db import transaction
-from portal.domain import cancellation, charges, ending, payment_plans, subscriptions, transactions
+from portal.domain import cancellation, charges, debts, ending, payment_plans, subscriptions
 from portal.domain.ending import Charge
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import Transaction
@@ -52,8 +53,10 @@ class Review:
     at_once: bool
     charges: Sequence[Charge]
     owed: Sequence[Transaction]
-    dropped: int
-    """What waits for a next bill that does not come: charges, or negative, credit."""
+    dropped_charges: int
+    """What waits for a next bill that does not come, in minor units."""
+    dropped_credit: int
+    """What of the credit that waits no bill until the end has use for, in minor units."""
     print: str = field(default="", compare=False)
 
 
@@ -88,18 +91,20 @@ def review(subscription: Subscription, asked: Asked) -> Review:
     at_once = at_once or (asked.choice == PERIOD_END and subscription.has_run_out(g.received_at))
     waiting = charges.lines_waiting_of(subscription.id)
     coming = [] if at_once else ending.charges_until(subscription, ends_at, waiting)
-    owed = transactions.open_of(subscription.id)
-    dropped = 0 if coming else sum(each["amount"] for each in waiting)
+    owed = debts.of(subscription.id)
+    dropped_charges = 0 if coming else sum(each["amount"] for each in waiting if each["amount"] > 0)
+    credit = -sum(each["amount"] for each in waiting if each["amount"] < 0)
+    dropped_credit = credit - sum(each.bill.credit for each in coming)
     told = [
         subscription.version,
         asked.choice,
         str(ends_at),
         [(str(each.at), each.due) for each in coming],
         [(each.id, each.due, each.status) for each in owed],
-        dropped,
+        (dropped_charges, dropped_credit),
     ]
     seen = hashlib.sha256(orjson.dumps(told)).hexdigest()[:32]
-    return Review(None if at_once else ends_at, at_once, coming, owed, dropped, seen)
+    return Review(None if at_once else ends_at, at_once, coming, owed, dropped_charges, dropped_credit, seen)
 
 
 def _confirm(id: str, asked: Asked) -> Any:
@@ -110,10 +115,10 @@ def _confirm(id: str, asked: Asked) -> Any:
             found, problems = None, _problems(subscription, asked)
             if not problems:
                 found = review(subscription, asked)
-                pending = subscription.is_ending
+                pending, stands = subscription.is_ending, _is_same(subscription, found)
                 if found.print == asked.seen:
                     _carry_out(subscription, asked)
-                    return _done(subscription, pending)
+                    return _done(subscription, pending, stands)
     except InvalidField as wrong:
         problems, found = {"day": _words(wrong)}, None
     subscription = subscriptions.get(id)
@@ -133,9 +138,17 @@ def _carry_out(subscription: Subscription, asked: Asked) -> None:
         cancellation.at_period_end(subscription, by=by, **why)
 
 
-def _done(subscription: Subscription, was_pending: bool) -> Any:
+def _done(subscription: Subscription, was_pending: bool, stood: bool) -> Any:
+    here = partial(url_for, "console.subscription", id=subscription.id)
+    if stood:
+        return see_other(here())
     done = "ended" if subscription.status == "canceled" else "moved" if was_pending else "canceled"
-    return see_other(url_for("console.subscription", id=subscription.id, done=done, _anchor="done"))
+    return see_other(here(done=done, _anchor="done"))
+
+
+def _is_same(subscription: Subscription, found: Review) -> bool:
+    """Whether the end that stands is the one that is asked for."""
+    return subscription.is_ending and not found.at_once and found.ends_at == subscription.ends_at
 
 
 def _end(subscription: Subscription, asked: Asked) -> datetime | None:
@@ -198,6 +211,7 @@ def _choose(subscription: Subscription, asked: Asked, problems: Mapping[str, str
         problems=problems or {},
         reasons=_reasons(),
         at_once=subscription.has_run_out(g.received_at),
+        owed=debts.of(subscription.id),
         earliest=g.received_at.date(),
         latest=min((latest - _DAY).date(), _last_of_plan(subscription) or date.max),
         last_free=free,
@@ -223,5 +237,6 @@ def _show(subscription: Subscription, asked: Asked, found: Review, *, changed: b
         review=found,
         changed=changed,
         total=ending.total(found.charges),
-        same=subscription.is_ending and not found.at_once and found.ends_at == subscription.ends_at,
+        same=_is_same(subscription, found),
+        is_paid=subscription.paid_until is not None and subscription.paid_until > g.received_at,
     )

@@ -6,7 +6,7 @@ from flask import render_template, request
 
 from portal import clock
 from portal.access import staff_required
-from portal.domain import charges, ending, payment_plans, snapshots, subscriptions, timeline, transactions
+from portal.domain import charges, debts, ending, payment_plans, snapshots, subscriptions, timeline, transactions
 from portal.staff import bp
 
 
@@ -14,7 +14,7 @@ from portal.staff import bp
 @staff_required()
 def subscription(id: str) -> str:
     shown = subscriptions.get(id)
-    owed = transactions.open_of(id)
+    owed = debts.of(id)
     return render_template(
         "staff/subscription.html",
         subscription=shown,

@@ -120,7 +120,7 @@ def test_a_colleague_who_never_saw_it_looks_after_a_customer(portal: RunningPort
     assert announced.subject == f"AeroEdit Pro ends on {day(billing.last_day)}"
     assert all(dollars(amount) in announced.text for _, amount in billing.charges())
     assert (withdrawn.subject, sent.subject) == (
-        "AeroEdit Pro continues: your cancellation is withdrawn",
+        "AeroEdit Pro continues: the cancellation is withdrawn",
         "Your link from AeroEdit",
     )
 

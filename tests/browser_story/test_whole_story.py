@@ -23,7 +23,7 @@ CANCEL = ["GET /portal/subscriptions/{id}/cancel"] * 2
 DEADLINE_SECONDS = 10
 SCHEDULED, WITHDRAWN, ENDED = (
     r"Your cancellation: AeroEdit Pro ends on .+",
-    r"AeroEdit Pro continues: your cancellation is withdrawn",
+    r"AeroEdit Pro continues: the cancellation is withdrawn",
     r"AeroEdit Pro has ended",
 )
 

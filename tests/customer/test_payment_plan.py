@@ -72,7 +72,7 @@ def test_a_completed_plan_ends_by_itself(person: Person) -> None:
     assert "All payments are billed. It ends by itself on 11 December 2026" in page
     assert "All payments are made" in page
     assert "Only AeroEdit can take this back" not in page
-    for way, words in (("cancel", "ends by itself"), ("keep", "Nothing is left to pay")):
+    for way, words in (("cancel", "ends by itself"), ("keep", "All payments are billed, so there is nothing to keep.")):
         shown = person.open(email_link(way, sub))
         assert (shown.status, words in shown, buttons(shown)) == (200, True, [])
     assert visits.said(sub) == ([], [])
@@ -112,7 +112,7 @@ def test_a_crafted_form_does_not_keep_a_completed_plan(person: Person) -> None:
     person.open(email_link("keep", sub))
     before = visits.records()
     refused = visits.post(person, f"/portal/subscriptions/{sub}/keep")
-    assert (refused.status, "The payment plan is completed" in refused) == (409, True)
+    assert (refused.status, "The payment plan ends by itself" in refused) == (409, True)
     assert visits.records() == before
 
 
@@ -207,7 +207,7 @@ def test_a_receipt_says_how_many_payments_are_left(configure: Any) -> None:
 def test_the_mail_at_the_end_says_that_all_is_paid(configure: Any) -> None:
     ended = {"because": "plan_completed", "payments_left": 0, "bound": True}
     assert "All payments of AeroEdit Pro are made" in text("subscription_ended", **ended)
-    owing = text("subscription_ended", **ended, debt_remains=True)
+    owing = text("subscription_ended", **ended, owed=3000, owed_by="invoice")
     assert "are made" not in owing
     assert "still due" in owing
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.db import session, transaction
-from portal.domain import renewal, transactions
+from portal.domain import debts, renewal
 from portal.domain.payment_methods import PaymentMethod
 from portal.domain.transactions import Transaction
 from portal.gateways.sandbox import Sandbox, SandboxCharge
@@ -170,7 +170,7 @@ def test_a_card_that_cannot_pay_what_is_overdue_is_not_stored(person: Person, ov
     assert len(cards()) == 1
     assert charges() == []
     with transaction():
-        [debt] = transactions.open_of(overdue)
+        [debt] = debts.of(overdue)
     assert (debt.status, debt.failed_attempts) == ("past_due", 1)
     assert debt.lease_until is None
     assert debt.next_attempt_at is not None

@@ -21,6 +21,7 @@ from portal.domain import (
     billed_to,
     cancellation,
     changing,
+    debts,
     ending,
     paid_otherwise,
     pausing,
@@ -118,14 +119,14 @@ class Walk:
     def pay(self) -> None:
         """The customer pays what is owed with another card."""
         with transaction():
-            owed = transactions.to_collect_of(self.id)
+            owed = debts.to_collect(self.id)
         for each in owed:
             renewal.collect_with("sandbox_ok", each.id, Sandbox(), by=self.by("customer"))
 
     def invoice_paid(self) -> None:
         """An admin marks the bill that was open longest, or one at random, as paid; said twice, it counts once."""
         with transaction():
-            owed = transactions.open_of(self.id)
+            owed = debts.of(self.id)
         bills = [*owed[:1], *billing.bills_of(self.id)]
         if not bills:
             return

@@ -339,7 +339,10 @@ def test_a_plan_that_ends_with_its_last_payment_open_says_that_it_is_due(
     pass_period(sub, the_clock)
     pass_period(sub, the_clock)
     assert people.row(sub).status == "canceled"
-    assert facts("subscription_ended")[0]["debt_remains"] is True
+    assert {name: facts("subscription_ended")[0][name] for name in ("owed", "owed_by")} == {
+        "owed": 3000,
+        "owed_by": "card",
+    }
 
 
 def test_a_late_worker_bills_no_payment_too_many(database: str, the_clock: Any) -> None:

@@ -151,10 +151,13 @@ def test_an_end_without_a_date_says_that_the_date_will_come():
 
 
 def test_who_owes_a_payment_is_not_told_that_nothing_is_charged():
-    _, text, html = read(kind="cancellation_scheduled", status="past_due")
+    debt = {"owed": 3000, "owed_by": "card"}
+    _, text, html = read(kind="cancellation_scheduled", status="past_due", **debt)
     for body in (text, html):
         assert "Nothing more is charged" not in words(body)
-        assert "still open" in words(body)
+        assert "€30.00 is still due, and we keep trying to collect it. No further period is charged." in words(
+            re.sub("<[^>]*>", " ", body)
+        )
 
 
 def test_a_trial_that_is_cancelled_is_never_charged():

@@ -48,8 +48,8 @@ def reviewed(somebody: Person, sub: str, **fields: str) -> Page:
 
 
 def canceled(somebody: Person, sub: str, **fields: str) -> Page:
-    reviewed(somebody, sub, **fields)
-    return somebody.press("Cancel payments")
+    review = reviewed(somebody, sub, **fields)
+    return somebody.press("Change the end" if "Change the end of" in review else "Cancel payments")
 
 
 @pytest.fixture
@@ -201,7 +201,8 @@ def test_asked_twice_it_is_recorded_once(support: Person) -> None:
     first = Page(support.client.post(path(sub), data=fields, headers=support.headers))
     second = Page(support.client.post(path(sub), data=fields, headers=support.headers))
     assert (first.status, second.status) == (303, 409)
-    assert "It ends then already. Nothing would be recorded." in second
+    assert "It ends then already, so there is nothing to change." in second
+    assert [button["text"] for button in second.forms[-1].buttons] == ["Back"]
     assert visits.said(sub) == (["subscription.updated"], ["cancellation_scheduled"])
 
 
@@ -231,7 +232,7 @@ def test_what_changed_meanwhile_is_shown_anew_and_nothing_recorded(
         assert "11 December 2026: $400.00" in page
     if change == "colleague":
         assert "Instead of 11 December 2026" in page
-    admin.press("Cancel payments")
+    admin.press("Change the end" if change == "colleague" else "Cancel payments")
     assert people.row(sub).ends_at.isoformat() == "2027-01-21T00:00:00+00:00"
 
 
@@ -322,7 +323,7 @@ def test_at_its_end_it_can_not_be_moved(admin: Person, the_clock: Clock) -> None
     sub = visits.subscribed(**visits.ending("staff", soon), period_ends_at=soon)
     reviewed(admin, sub, choice="date", day="2027-01-20")
     the_clock.set(soon)
-    assert admin.press("Cancel payments").status == 409
+    assert admin.press("Change the end").status == 409
     assert visits.said(sub) == ([], [])
 
 

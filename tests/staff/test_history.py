@@ -16,6 +16,7 @@ from portal.domain import (
     audit,
     cancellation,
     customers,
+    debts,
     dispatch,
     events,
     paid_otherwise,
@@ -24,7 +25,6 @@ from portal.domain import (
     staff_links,
     subscriptions,
     timeline,
-    transactions,
 )
 from portal.domain.actors import Actor, system
 from portal.domain.customers import Customer
@@ -241,7 +241,7 @@ def test_an_invoice_that_a_colleague_marks_as_paid_is_told_with_their_note(app: 
     work()
     the_clock.advance(days=1)
     with transaction():
-        owed = transactions.open_of(sub)[0].id
+        owed = debts.of(sub)[0].id
         paid_otherwise.record(owed, by=console.acting("admin", "Ada Admin"), note="By transfer")
     paid, renewed = told(page_of(app, sub))
     assert paid.startswith("Marked as paid: the money came by other means Paid: $300.00, invoice 2026-000001")
