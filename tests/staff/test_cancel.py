@@ -153,6 +153,59 @@ def test_what_waits_for_the_next_bill_is_on_it_or_dropped(admin: Person, person:
     assert MORE in person.open(visits.email_link("subscription", sub))
 
 
+def test_credit_that_no_payment_until_the_end_has_use_for_is_told(admin: Person) -> None:
+    sub = visits.subscribed()
+    _waiting(sub, 5000)
+    _waiting(sub, -100000)
+    page = reviewed(admin, sub)
+    assert "$50.00 of charges that wait for the next bill are let go" in page
+    assert "$1,000.00 of credit that waits for the next bill is let go" in page
+    page = reviewed(admin, sub, choice="date", day="2027-01-10")
+    assert "$0.00 in 1 payment" in page
+    assert "$654.84 of credit that waits for the next bill is let go" in page
+    assert "of charges that wait for the next bill are let go" not in page
+
+
+def test_the_rest_of_a_period_is_not_called_a_part_until_the_end(admin: Person, person: Person) -> None:
+    cut = {"period_ends_at": END, "price_lasts": 31 * 86_400_000_000, "anchor_at": END + timedelta(days=11)}
+    sub = visits.subscribed(**cut)
+    canceled(admin, sub, choice="date", day="2027-01-10")
+    page = person.open(visits.email_link("subscription", sub))
+    assert "for the rest of the period" in page
+    assert page.words.count("for the time until the end") == 1
+    (mail,) = visits.mails("cancellation_scheduled")
+    assert [(each["rest"], each["part"]) for each in mail.facts["charges"]] == [(True, False), (False, True)]
+
+
+def test_the_same_end_again_changes_nothing_and_says_so(admin: Person) -> None:
+    sub = visits.subscribed()
+    canceled(admin, sub, choice="date", day="2027-01-10")
+    recorded = visits.said(sub)
+    page = reviewed(admin, sub, choice="date", day="2027-01-10")
+    assert "It ends then already, so there is nothing to change." in page
+    assert "gets a mail" not in page
+    assert [button["text"] for button in page.forms[-1].buttons] == ["Back"]
+    sent = Page(admin.client.post(path(sub), data=page.forms[-1].fields | {"step": "confirm"}, headers=admin.headers))
+    assert (sent.status, sent.headers["Location"]) == (303, f"/console/subscriptions/{sub}")
+    assert visits.said(sub) == recorded
+
+
+def test_past_due_for_longer_than_its_period_it_ends_at_once(support: Person, the_clock: Clock) -> None:
+    sub = visits.subscribed(status="past_due")
+    _debt(sub, 1234, next_attempt_at=END + timedelta(days=9))
+    the_clock.set(END + timedelta(days=2))
+    support = colleague(support.client.application, "support", "Sam Support")
+    page = open_page(support, sub)
+    assert "No paid time is left: it ends as soon as you confirm." in page
+    page = reviewed(support, sub)
+    assert "Access ends As soon as you confirm" in page
+    assert "No refund is made" not in page
+    support.press("Cancel payments")
+    assert people.row(sub).status == "canceled"
+    (mail,) = visits.mails("subscription_ended")
+    assert (mail.facts["owed"], mail.facts["owed_by"]) == (1234, "card")
+
+
 def test_without_telling_no_mail_is_sent(support: Person) -> None:
     sub = visits.subscribed()
     open_page(support, sub)

@@ -12,7 +12,8 @@ from portal.db import session, transaction
 from portal.domain import bills, cancellation, charges, subscriptions
 from portal.domain.actors import Actor, system
 from portal.domain.transactions import Transaction
-from tests import people
+from tests import people, plans
+from tests.api import billing
 from tests.conftest import NOW
 from tests.customer import visits
 from tests.customer.visits import END, UNKNOWN
@@ -360,3 +361,24 @@ def test_nothing_of_it_is_kept_by_browsers(app: Flask) -> None:
     shown = page_of(console.colleague(app), visits.subscribed())
     assert shown.headers["Cache-Control"] == "no-store"
     assert shown.headers["Content-Security-Policy"] == web.content_security_policy()
+
+
+def test_a_plan_that_ends_earlier_counts_no_payments_that_never_come(app: Flask) -> None:
+    ada = console.colleague(app, "admin", "Ada Admin")
+    sub = plans.plan(3, payments=6, period_ends_at=END)
+    assert "3 payments are to be made" in page_of(ada, sub)
+    with transaction():
+        cancellation.at_period_end(subscriptions.get(sub), by=Actor("staff", "stf_2", "console", "Bo"))
+    page = page_of(ada, sub)
+    assert "to be made" not in page
+    assert "Payment plan 3 of 6 payments made Collected" in page
+
+
+def test_of_an_end_that_nobody_asked_for_nobody_is_named(app: Flask, the_clock: Any, configure: Any) -> None:
+    configure(payment_retries=())
+    sub = visits.subscribed(card="sandbox_declines")
+    the_clock.set(END + timedelta(minutes=1))
+    billing.work()
+    assert people.row(sub).status == "canceled"
+    page = page_of(console.colleague(app, "admin", "Ada Admin"), sub)
+    assert "asked for that" not in page
