@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+from portal.domain import charges
 from portal.domain.proration import Share
 
 
@@ -65,10 +66,11 @@ def changed(
 
 
 def call_off(subscription: Any, bill: Any) -> None:
-    """A bill of the current period is given up, so what stands on it is not billed any more."""
+    """A bill of the current period is given up, so what stands on it is not billed any more, nor what would follow."""
     began = subscription.period_starts_at or subscription.kept_period_starts_at
     if began is None or bill.period_starts_at is None or bill.period_starts_at < began:
         return
+    charges.forgive_following(subscription.id, bill.lines)
     for item in subscription.items:
         on_it = sum(_quantities(bill.lines, item.price_id))
         kept, _ = Billed(item.billed_quantity, item.billed_amount).split(max(0, item.billed_quantity - on_it))

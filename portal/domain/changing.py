@@ -95,6 +95,7 @@ def take(subscription: Any, change: dict[str, Any], known: dict[str, Any]) -> No
 def _change(subscription: Subscription, change: dict[str, Any], *, by: Actor) -> None:
     known = prices(each["price_id"] for each in change["items"]) if "items" in change else {}
     take(subscription, change, known)
+    charges.add(subscription.id, change.get("waits", ()))
     events.record(
         "subscription.updated", subscription, by=by, transition=change["transition"], history=change["history"]
     )

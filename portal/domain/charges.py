@@ -131,6 +131,11 @@ def lines_waiting_of(subscription_id: str) -> list[dict[str, Any]]:
     return lines_waiting((subscription_id,))[subscription_id]
 
 
+def recurring_waiting(subscription_id: str) -> int:
+    """What the changes of items that wait for the next bill come to, in minor units, credit subtracted."""
+    return sum(each["amount"] for each in lines_waiting_of(subscription_id) if each["price"]["billing_cycle"])
+
+
 def add(subscription_id: str, lines: Iterable[dict[str, Any]]) -> None:
     """Puts lines, costs and credit, on the next bill."""
     now = clock.now()
@@ -156,6 +161,14 @@ def settle(waiting: Iterable[PendingCharge], transaction_id: str, credit: int) -
             add(each.subscription_id, [each.line | {"amount": rest}])
             each.amount = -used
         each.settled_at, each.transaction_id = now, transaction_id
+
+
+def forgive_following(subscription_id: str, lines: Iterable[dict[str, Any]]) -> None:
+    """Lets go of what was to be billed after lines of a bill that is given up."""
+    ids_of_lines = {each["id"] for each in lines}
+    for each in waiting_of(subscription_id):
+        if each.line.get("follows") in ids_of_lines:
+            each.settled_at = clock.now()
 
 
 def forgive(subscription_ids: Iterable[str]) -> None:

@@ -2,7 +2,8 @@
 
 A change and its preview are planned here alike, on a mapped row or on a plain one.
 
-    prorated_…   what is added costs, what is removed and was billed gives credit, for the time left of the period
+    prorated_…   what is added costs, what is removed and was billed gives credit, for the time left of the period;
+                 before an end within it until that end, and the rest waits for a next bill, if there will be one
     full_…       what is added costs its whole price, what is removed gives nothing
     …_immediately, …_next_billing_period, do_not_bill    when that is billed
 """
@@ -54,7 +55,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """`change` is plain JSON (changing.take); `lines` are what it costs, and negative ones the credit it gives."""
+    """`change` is plain JSON (changing.take); `lines` are what it costs, and negative ones the credit it gives.
+
+    Its `waits` are lines that count with the next bill only, whenever the rest is billed.
+    """
 
     change: dict[str, Any] = field(default_factory=dict)
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -97,13 +101,14 @@ def of_update(subscription: Any, wanted: Wanted, known: dict[str, Any], *, by: A
     if items is not None or moves_to is not None:
         _refuse_mode(subscription, wanted, moves_to)
     _refuse_endless([(price, count) for price, count, _ in _all(subscription, items, known)])
-    lines = _costs(subscription, wanted, items, known, moves_to)
+    lines, waits = _costs(subscription, wanted, items, known, moves_to)
+    change = _change(subscription, wanted, known, items=items, moves_to=moves_to, fields=fields)
     return Plan(
-        change=_change(subscription, wanted, known, items=items, moves_to=moves_to, fields=fields),
+        change=change | ({"waits": waits} if waits else {}),
         lines=lines,
         when=_when(wanted.mode),
         prevents=wanted.on_payment_failure == PREVENT,
-        period=(clock.now(), moves_to or subscription.period_ends_at),
+        period=(clock.now(), moves_to or _until(subscription, wanted)),
     )
 
 
@@ -195,26 +200,69 @@ def _costs(
     items: dict[str, int] | None,
     known: dict[str, Any],
     moves_to: datetime | None,
-) -> list[dict[str, Any]]:
-    """What a change costs (and, negative, gives back) by lines, before anything is billed."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What a change costs (and, negative, gives back) by lines, before anything is billed; and what of it must wait."""
     if (items is None and moves_to is None) or wanted.mode in (None, "do_not_bill"):
-        return []
-    share = _left(subscription) if _prorates(wanted) else None
+        return [], []
     after, removed = _billed(subscription, wanted, items, known)
-    lines, all_items = [], _all(subscription, items, known)
-    for price, _, delta in all_items:
-        if delta > 0:
-            lines.append(charges.line(price, delta, share=share))
-        elif share is not None:
-            lines.append(_was_billed(price, removed[price.id], share, credit=True))
+    all_items, waits = _all(subscription, items, known), list[dict[str, Any]]()
+    if _prorates(wanted):
+        left = _left(subscription)
+        share, rest = left.split(_until(subscription, wanted) or left.ends_at)
+        lines, waits = _of_items(all_items, removed, share), _of_items(all_items, removed, rest)
+        waits = [later | {"follows": here["id"]} for here, later in zip(lines, waits, strict=True)]
+        if wanted.mode == "prorated_immediately":
+            _hold_back(subscription, left, lines, waits)
+    else:
+        lines = _of_items(all_items, removed, None)
     if moves_to is not None:
         longer = proration.moved(
             subscription.period_starts_at, subscription.period_ends_at, moves_to, subscription.price_lasts
         )
         lines += [_was_billed(price, after[price.id], longer) for price, _, _ in all_items]
-    if sum(abs(each["amount"]) for each in lines) > charges.MOST:
+    if sum(abs(each["amount"]) for each in (*lines, *waits)) > charges.MOST:
         raise InvalidField("next_billed_at" if items is None else "items", f"may cost {charges.MOST} together at most")
-    return [each for each in lines if each["amount"]]
+    return [each for each in lines if each["amount"]], [each for each in waits if each["amount"]]
+
+
+def _of_items(
+    all_items: list[tuple[Any, int, int]], removed: dict[str, Billed], share: proration.Share | None
+) -> list[dict[str, Any]]:
+    """A line for each item: what is added of it, or what of it was billed and is removed."""
+    lines = []
+    for price, _, delta in all_items:
+        if delta > 0:
+            lines.append(charges.line(price, delta, share=share))
+        elif share is not None:
+            lines.append(_was_billed(price, removed[price.id], share, credit=True))
+    return lines
+
+
+def _until(subscription: Any, wanted: Wanted) -> datetime | None:
+    """Up to when a change is billed: the period's end, or the scheduled end of the subscription if that is earlier."""
+    period_ends_at: datetime | None = subscription.period_ends_at
+    ends_at = subscription.ends_at
+    if not _prorates(wanted) or period_ends_at is None or ends_at is None:
+        return period_ends_at
+    return min(period_ends_at, ends_at)
+
+
+def _hold_back(
+    subscription: Any, left: proration.Share, lines: list[dict[str, Any]], waits: list[dict[str, Any]]
+) -> None:
+    """Lets credit wait with what it is for: nobody may have paid that, and an end may forgive it."""
+    if not any(each["amount"] > 0 for each in lines) or not any(each["amount"] < 0 for each in lines):
+        return
+    unpaid = charges.recurring_waiting(subscription.id)
+    if unpaid <= 0:
+        return
+    paid = max(0, int(left.fraction * sum(item.billed_amount for item in subscription.items)) - unpaid)
+    for here, later in zip(lines, waits, strict=True):
+        if here["amount"] < 0:
+            credit = min(-here["amount"], paid)
+            paid -= credit
+            later["amount"] += here["amount"] + credit
+            here["amount"] = -credit
 
 
 def _billed(

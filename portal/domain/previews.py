@@ -26,7 +26,7 @@ def recurring_details(subscription: Any) -> BillDetails:
 
 def of(subscription: Any, plan: Plan) -> dict[str, Any]:
     """A plain subscription as it would be after a plan, with its bills; it is changed, nothing in the database is."""
-    waiting, immediate = charges.lines_waiting_of(subscription.id), None
+    waiting, immediate = [*charges.lines_waiting_of(subscription.id), *plan.change.get("waits", ())], None
     if plan.bills_now:
         immediate = _bill(plan.bill, subscription, plan.period[0] or clock.now(), _until(subscription, plan))
     else:

@@ -7,7 +7,7 @@ microseconds, or None for a period that was not moved. Credit is such a part of 
 Rounded half-even to the currency's minor unit, for each line of a bill by itself (`docs/rules.md`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -38,6 +38,13 @@ class Share:
         The parts of a period, billed one after the other, come to its price exactly.
         """
         return round((self.before + self.fraction) * amount) - round(self.before * amount)
+
+    def split(self, at: datetime) -> tuple["Share", "Share"]:
+        """The parts of it before and after an instant, which together cost what it costs."""
+        at = min(max(at, self.starts_at), self.ends_at)
+        first = self.fraction * _ratio(at - self.starts_at, self.starts_at, self.ends_at, None)
+        rest = Share(self.fraction - first, at, self.ends_at, self.before + first)
+        return replace(self, fraction=first, ends_at=at), rest
 
     def told(self) -> dict[str, Any]:
         """How the contract tells of it; the rate is rounded, the amounts are not computed from it."""

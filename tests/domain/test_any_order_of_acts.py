@@ -1,8 +1,8 @@
 """Cancelled on a date, moved, kept, paused, changed, unpaid, met by a late worker, in any order: what must always hold.
 
 By card and by invoice, in currencies with and without a smaller unit. Nobody is billed twice for an instant, nor more
-for a period than it costs, nor for anything from the end on; what was foretold is what is billed; and an end that was
-promised comes, at its instant.
+for a period than it costs, nor for anything from the end on; nobody gets more credit than was billed; what was foretold
+is what is billed; and an end that was promised comes, at its instant.
 """
 
 import random
@@ -56,7 +56,10 @@ KEPT = (
     "customer keeps",
     "app keeps",
 )
-CHANGES = ("pause", "pause at the end", "resume", "seats", "date", "charge", "pays", "card fails", "card works")
+CHANGES = (
+    *("pause", "pause at the end", "resume", "seats", "seats before an end", "date", "charge"),
+    *("pays", "card fails", "card works"),
+)
 INVOICED = ("invoice paid", "invoice paid", "collected otherwise")
 ALL = (*KEPT, *CHANGES, *CHANGES, "activate")
 CURRENCIES = ("USD", "JPY", "KWD")
@@ -73,6 +76,7 @@ class Walk:
     price: str
     extra: str
     length: timedelta
+    paid: int = 0
     said: list[str] = field(default_factory=list)
 
     def by(self, kind: str) -> Actor:
@@ -91,13 +95,22 @@ class Walk:
         self.ask(cancellation.on, "staff", begins + self.length * self.rng.random())
         self.work(begins + self.length * 0.1 * self.rng.random())
 
+    def end_in_this_period(self) -> None:
+        paid_until = people.row(self.id).paid_until or self.the_clock.at
+        self.ask(cancellation.on, "staff", self.the_clock.at + (paid_until - self.the_clock.at) * self.rng.random())
+
+    def seats_before_an_end(self) -> None:
+        """Ends it within the period, and changes seats, twice, before that."""
+        for act in ("staff on a date in this period", "prorated seats", "prorated seats"):
+            self.do(act)
+
     def ask(self, verb: Callable[..., Any], kind: str, *given: Any, **more: Any) -> None:
         with transaction():
             verb(subscriptions.get(self.id), *given, by=self.by(kind), **more)
 
     def change(self, **wanted: Any) -> None:
         how = {"mode": self.rng.choice(plans.MODES), "on_payment_failure": self.fails()}
-        asked, by = plans.Wanted(**how, **wanted), self.by("key")
+        asked, by = plans.Wanted(**how | wanted), self.by("key")
         self.make(lambda sub: plans.of_update(sub, asked, changing.prices([self.price]), by=by))
 
     def charge(self) -> None:
@@ -112,7 +125,11 @@ class Walk:
         """Makes a change that an app asks for; one that is to be paid first is sometimes left to the worker."""
         with transaction():
             subscription = subscriptions.get(self.id)
-            attempt = changing.make(subscription, planned(subscription), by=self.by("key"))
+            plan, ends_at = planned(subscription), subscription.ends_at
+            parts = [each["proration"]["billing_period"] for each in plan.lines if each["proration"]]
+            if ends_at is not None:
+                assert all(datetime.fromisoformat(each["ends_at"]) <= ends_at for each in parts)
+            attempt = changing.make(subscription, plan, by=self.by("key"))
         if attempt is not None and self.rng.random() < 0.7:
             renewal.collect_now(attempt, Sandbox(), by=self.by("key"))
 
@@ -159,6 +176,7 @@ class Walk:
         acts: dict[str, Callable[[], None]] = {
             "staff on a date": lambda: self.ask(cancellation.on, "staff", self.somewhen()),
             "staff on a date in the next period": self.cut,
+            "staff on a date in this period": self.end_in_this_period,
             "staff at the period's end": lambda: self.ask(cancellation.at_period_end, "staff"),
             "staff keeps": lambda: self.ask(cancellation.withdraw, "staff"),
             "customer cancels": lambda: self.ask(cancellation.at_period_end, "customer"),
@@ -170,6 +188,10 @@ class Walk:
                 pausing.resume, "key", on_resume=self.rng.choice((pausing.NEW_PERIOD, pausing.SAME_PERIOD))
             ),
             "seats": lambda: self.change(items=[(self.price, self.rng.randrange(1, 6))]),
+            "prorated seats": lambda: self.change(
+                items=[(self.price, self.rng.randrange(1, 9))], mode="prorated_immediately"
+            ),
+            "seats before an end": self.seats_before_an_end,
             "date": lambda: self.change(next_billed_at=self.somewhen()),
             "card fails": lambda: self.card("declines"),
             "card works": lambda: self.card("ok"),
@@ -246,7 +268,11 @@ class Walk:
         paid = [each.due for each in bills if each.status == "completed" and each.is_automatic]
         assert sum(each.amount for each in charged) == sum(paid)
         assert {each.currency for each in charged} | {each.currency_code for each in bills} <= {row.currency_code}
+        billed, credit = self.paid, 0
         for each in bills:
+            credit += each.credit
+            assert credit <= billed + (each.amount if each.origin == "subscription_recurring" else 0)
+            billed += each.amount
             if not each.is_automatic:
                 assert (each.next_attempt_at, each.failed_attempts) == (None, 0), "no card is asked for an invoice"
                 assert each.status in ("billed", "completed", "canceled")
@@ -282,7 +308,8 @@ def begin(seed: int, the_clock: Clock, currency: str, **fields: Any) -> Walk:
     how = {"began": anchor, "interval": interval, "currency_code": currency}
     sub = people.subscription(people.customer(), price_id=price, quantity=rng.choice((1, 3)), **how, **fields)
     extra = billing.one_time(50, currency=currency)
-    return Walk(rng, the_clock, sub, price, extra, timedelta(days=LENGTHS[interval]))
+    paid = 0 if fields.get("status") == "trialing" else snapshots.find(sub).amount
+    return Walk(rng, the_clock, sub, price, extra, timedelta(days=LENGTHS[interval]), paid)
 
 
 @pytest.mark.parametrize("seed", range(10))
