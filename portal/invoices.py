@@ -7,15 +7,19 @@ the template as JSON, so they are text whatever they contain.
 import re
 import threading
 import unicodedata
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from babel import Locale
+from babel.numbers import format_percent
 
 from portal import brand, config, i18n
 from portal.db import session
-from portal.domain import revisions
+from portal.domain import periods, revisions
 from portal.domain.customers import Address, Business, Customer
 from portal.domain.transactions import Transaction
 from portal.i18n import gettext as _
@@ -142,31 +146,65 @@ def _totals(transaction: Transaction) -> list[tuple[str, str]]:
 
 def _facts(transaction: Transaction, number: str) -> list[tuple[str, str]]:
     """Number, dates and period, as terms and their values."""
-    billed = i18n.day(transaction.billed_at or transaction.created_at)
-    facts = [(_("Number"), _text(number)), (_("Billed on"), billed)]
+    billed_at = transaction.billed_at or transaction.created_at
+    facts = [(_("Number"), _text(number)), (_("Billed on"), i18n.day(billed_at))]
     if transaction.status in _PAID and transaction.paid_at:
         facts.append((_("Paid on"), i18n.day(transaction.paid_at)))
     elif transaction.status != "canceled":
-        facts.append((_("Due on"), billed))
+        facts.append((_("Due on"), i18n.day(_due_at(transaction, billed_at))))
     if transaction.revised_at:
         facts.append((_("Revised on"), i18n.day(transaction.revised_at)))
     if transaction.period_starts_at and transaction.period_ends_at:
-        both = i18n.day(transaction.period_starts_at), i18n.end_day(transaction.period_ends_at)
-        first, last = (each.replace(" ", "\u00a0") for each in both)
-        facts.append((_("Period"), f"{first} – {last}"))
+        facts.append((_("Period"), _days(transaction.period_starts_at, transaction.period_ends_at)))
     return facts
 
 
+def _due_at(transaction: Transaction, billed_at: datetime) -> datetime:
+    """What is collected is due at once; an invoice as its payment terms say, if they say it (imports may not)."""
+    terms = (transaction.billing_details or {}).get("payment_terms")
+    if transaction.is_automatic or not terms:
+        return billed_at
+    try:
+        return periods.nth(billed_at, terms["interval"], terms["frequency"], 1)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return billed_at
+
+
+def _days(starts_at: datetime, ends_at: datetime) -> str:
+    """`11 December 2026 – 21 December 2026`; no date is broken."""
+    first, last = (each.replace(" ", "\u00a0") for each in (i18n.day(starts_at), i18n.end_day(ends_at)))
+    return f"{first} – {last}"
+
+
 def _line(line: dict[str, Any], currency: str) -> dict[str, str]:
-    unit = line["amount"] // line["quantity"]
     detail = line["price"]["name"] or line["price"]["description"] or ""
     return {
         "product": _text(line["product"]["name"]),
         "detail": _text(detail),
+        "part": _part(line),
         "quantity": str(line["quantity"]),
-        "unit": i18n.amount(unit, currency),
+        "unit": i18n.amount(_unit(line), currency),
         "amount": i18n.amount(line["amount"], currency),
     }
+
+
+def _unit(line: dict[str, Any]) -> int:
+    """What one costs for a whole period, also where the line pays for a part of one."""
+    whole = line["amount"]
+    if line.get("proration"):
+        whole = line.get("whole", int(line["price"]["unit_price"]["amount"]) * line["quantity"])
+    return round(Fraction(whole, line["quantity"]))
+
+
+def _part(line: dict[str, Any]) -> str:
+    """How much of a period a line pays for, and from when to when, if it is not the whole."""
+    part = line.get("proration")
+    if not part:
+        return ""
+    period = part["billing_period"]
+    days = _days(datetime.fromisoformat(period["starts_at"]), datetime.fromisoformat(period["ends_at"]))
+    share = format_percent(Decimal(part["rate"]).normalize(), locale=i18n.language(), decimal_quantization=False)
+    return _("%(share)s of the price, for %(days)s") % {"share": share, "days": days}
 
 
 def _state(transaction: Transaction) -> tuple[str, str]:

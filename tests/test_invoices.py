@@ -4,14 +4,21 @@ import io
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from pypdf import PdfReader
 
 from portal import invoices
+from portal.db import transaction as database_transaction
+from portal.domain import changing, plans, subscriptions
+from portal.domain.actors import system
 from portal.domain.customers import Address, Customer
+from portal.domain.proration import Share
 from portal.domain.transactions import Transaction
+from tests import people
+from tests.api import billing
 
 BILLED = datetime(2026, 4, 8, 22, 38, 57, tzinfo=UTC)
 AMELIA = Customer(name="Amelia Harper", email="amelia.harper@example.com")
@@ -110,6 +117,91 @@ def test_a_period_that_ends_at_midnight_is_named_by_its_last_day() -> None:
     assert "1 December 2026 – 31 December 2026" in read(pdf(transaction(**december)))
     assert "1 December 2026 – 1 January 2027" in read(pdf(transaction(**december), zone="Europe/Berlin"))
     assert "8 April 2026 – 8 May 2026" in read(pdf(transaction()))
+
+
+FORTNIGHT = {"payment_terms": {"interval": "day", "frequency": 14}}
+OPEN = {"status": "billed", "collection_mode": "manual", "paid_at": None, "payments": []}
+
+
+def test_an_invoice_is_due_as_its_payment_terms_say() -> None:
+    text = read(pdf(transaction(**OPEN, billing_details=FORTNIGHT)))
+    assert "Billed on 8 April 2026 Due on 22 April 2026" in text
+    a_month = {"payment_terms": {"interval": "month", "frequency": 1}}
+    assert "Due on 8 May 2026" in read(pdf(transaction(**OPEN, billing_details=a_month)))
+
+
+def test_it_is_due_on_the_day_that_it_is_where_the_customer_lives() -> None:
+    text = read(pdf(transaction(**OPEN, billing_details=FORTNIGHT), zone="Europe/Berlin"))
+    assert "Billed on 9 April 2026 Due on 23 April 2026" in text
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        None,
+        {},
+        {"payment_terms": None},
+        {"payment_terms": {"interval": "day"}},
+        {"payment_terms": {"interval": "year", "frequency": 10_000}},
+        {"payment_terms": {"interval": "day", "frequency": "14"}},
+        {"payment_terms": "14 days"},
+    ],
+)
+def test_without_terms_that_can_be_read_it_is_due_at_once(details: Any) -> None:
+    assert "Due on 8 April 2026" in read(pdf(transaction(**OPEN, billing_details=details)))
+
+
+def test_what_a_card_pays_is_due_at_once() -> None:
+    text = read(pdf(transaction(**OPEN | {"collection_mode": "automatic"})))
+    assert "Billed on 8 April 2026 Due on 8 April 2026" in text
+
+
+def part(quantity: int, unit: int, *, whole: int | None = None, days: int = 10) -> dict[str, Any]:
+    """A line for ten days of 31."""
+    starts_at = datetime(2026, 12, 11, tzinfo=UTC)
+    share = Share(Fraction(days, 31), starts_at, starts_at + timedelta(days=days))
+    made = line(quantity=quantity, unit=unit)
+    whole = made["amount"] if whole is None else whole
+    return made | {"amount": share.of(whole), "proration": share.told(), "whole": whole}
+
+
+def test_a_line_for_a_part_of_a_period_says_which_part_so_that_it_can_be_computed() -> None:
+    text = read(pdf(transaction(part(7, 999))))
+    assert "Monthly (per seat) 32.258% of the price, for 11 December 2026 – 20 December 2026 7 $9.99 $22.56" in text
+    assert round(7 * 9.99 * 0.32258, 2) == 22.56
+
+
+def test_and_so_it_does_in_german() -> None:
+    text = read(pdf(transaction(part(7, 999), currency_code="EUR"), language="de", zone="Europe/Berlin"))
+    assert "32,258 % des Preises, für 11. Dezember 2026 – 21. Dezember 2026 7 9,99 € 22,56 €" in text
+
+
+def test_a_part_of_what_was_billed_at_an_earlier_price_shows_that_price() -> None:
+    assert "7 $7.99 $18.04" in read(pdf(transaction(part(7, 999, whole=7 * 799))))
+
+
+def test_a_whole_period_says_nothing_of_a_part() -> None:
+    text = read(pdf(transaction(line() | {"proration": None})))
+    assert "10 $30.00 $300.00" in text
+    assert "of the price" not in text
+
+
+def test_lines_of_a_change_multiply_and_their_total_is_what_was_charged(database: str) -> None:
+    ends_at = datetime(2027, 1, 1, tzinfo=UTC)
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    amelia = people.customer()
+    price_id = people.price(999)
+    sub = people.subscription(amelia, price_id=price_id, quantity=3, began=began, period_ends_at=ends_at)
+    with database_transaction():
+        subscription = subscriptions.get(sub)
+        wanted = plans.Wanted(items=[(price_id, 10)], mode="prorated_immediately", on_payment_failure="apply_change")
+        plan = plans.of_update(subscription, wanted, {}, by=system())
+        changing.make(subscription, plan, by=system())
+    [bill] = billing.bills_of(sub)
+    with database_transaction():
+        text = read(invoices.of(bill, language="en"))
+    assert "66.393% of the price, for 21 November 2026 – 31 December 2026 7 $9.99 $46.43" in text
+    assert "Total $46.43" in text
 
 
 def test_a_free_period_needs_no_card_and_no_address() -> None:

@@ -67,10 +67,11 @@ class Bill:
 def line(price: Any, quantity: int, *, share: Share | None = None, amount: int | None = None) -> dict[str, Any]:
     """A line of a bill: the whole of a price, or a share of it.
 
-    `amount` is what the quantity cost when it was billed, if that was before; credit is negative.
+    `amount` is what the quantity cost when it was billed, if that was before; credit is negative. Of a share `whole`
+    keeps what all of it costs, which the invoice shows beside it.
     """
     amount = price.amount * quantity if amount is None else amount
-    return {
+    made = {
         "id": ids.new("txnitm"),
         "quantity": quantity,
         "amount": share.of(amount) if share else amount,
@@ -78,6 +79,7 @@ def line(price: Any, quantity: int, *, share: Share | None = None, amount: int |
         "product": shapes.product(price.product),
         "proration": share.told() if share else None,
     }
+    return made | {"whole": amount} if share else made
 
 
 def recurring(subscription: Any, share: Share | None = None) -> list[dict[str, Any]]:
