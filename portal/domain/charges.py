@@ -2,6 +2,7 @@
 
 waiting → in a bill     the next one takes every charge in, and as much credit as it has to pay
 waiting → forgiven      the subscription ended first (`docs/rules.md`)
+in a bill → waiting     the bill is canceled, not the subscription: its credit waits again, its costs are given up
 """
 
 from collections import defaultdict
@@ -24,7 +25,7 @@ _WAITING = text("settled_at IS NULL")
 
 
 class PendingCharge(Base):
-    """`line` is a line of a transaction; a negative `amount` (minor units) is credit.
+    """`line` is a line of a transaction; a negative `amount` (minor units) is credit, of which it may be all.
 
     Settled either by `transaction_id`, the bill it went into, or without one: forgiven at the cancellation.
     """
@@ -135,7 +136,9 @@ def lines_waiting_of(subscription_id: str) -> list[dict[str, Any]]:
 
 def recurring_waiting(subscription_id: str) -> int:
     """What the changes of items that wait for the next bill come to, in minor units, credit subtracted."""
-    return sum(each["amount"] for each in lines_waiting_of(subscription_id) if each["price"]["billing_cycle"])
+    return sum(
+        each["amount"] for each in lines_waiting_of(subscription_id) if each.get("price", {}).get("billing_cycle")
+    )
 
 
 def add(subscription_id: str, lines: Iterable[dict[str, Any]]) -> None:
@@ -171,6 +174,12 @@ def forgive_following(subscription_id: str, lines: Iterable[dict[str, Any]]) -> 
     for each in waiting_of(subscription_id):
         if each.line.get("follows") in ids_of_lines:
             each.settled_at = clock.now()
+
+
+def give_back(subscription: Any, canceled: Any) -> None:
+    """Lets the credit of a bill that was canceled wait for the next one; what has ended has no next one."""
+    if subscription.status != "canceled":
+        add(subscription.id, [{"amount": -canceled.credit}])
 
 
 def forgive(subscription_ids: Iterable[str]) -> None:

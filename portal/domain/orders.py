@@ -92,9 +92,9 @@ def changed(transaction: Transaction, *, by: Actor) -> None:
 
 
 def call_off(transaction_id: str, *, by: Actor) -> Transaction:
-    """Gives up what nobody has paid; what it was for gives no credit any more. The subscription is locked first.
+    """Gives up what nobody has paid; what it was for gives no credit any more, and the credit in it waits again.
 
-    Raises NotFound, TransactionRefusal, PaymentUnderWay.
+    The subscription is locked first. Raises NotFound, TransactionRefusal, PaymentUnderWay.
     """
     about = transactions.subscription_of(transaction_id)
     subscription = subscriptions.get(about) if about else None
@@ -107,6 +107,7 @@ def call_off(transaction_id: str, *, by: Actor) -> Transaction:
     transactions.cancel(transaction, by=by)
     if subscription is not None:
         billed.call_off(subscription, transaction)
+        charges.give_back(subscription, transaction)
     return transaction
 
 

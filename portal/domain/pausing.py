@@ -17,6 +17,7 @@ from sqlalchemy import and_, or_
 from portal import clock, config
 from portal.domain import (
     bills,
+    charges,
     debts,
     ending,
     events,
@@ -88,7 +89,9 @@ def at_period_end(
 def now(
     subscription: Subscription, *, by: Actor, resume_at: datetime | None = None, on_resume: str | None = None
 ) -> None:
-    """Pauses at this instant: nothing is refunded, what is past due is given up, a planned pause is replaced.
+    """Pauses at this instant: nothing is refunded, a planned pause is replaced.
+
+    What is past due is given up; credit in it waits for the next bill.
 
     Raises ActionOnCanceled, CannotBePaused, LockedForRenewal, ChangePending, InvalidField, Outstanding,
     PaymentUnderWay, PeriodCannotContinue.
@@ -106,6 +109,7 @@ def now(
             raise Outstanding("A change of it is being paid this moment. Nothing was changed. Try in a minute.")
         if debt.status == "past_due":
             transactions.cancel(debt, by=by)
+            charges.give_back(subscription, debt)
     subscription.on_resume = on_resume
     _pause(subscription, at=at, resume_at=resume_at, by=by, effective_from="immediately")
 
