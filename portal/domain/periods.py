@@ -34,8 +34,7 @@ def is_boundary(anchor: datetime, interval: str, frequency: int, instant: dateti
     return following(anchor, interval, frequency, instant - timedelta(microseconds=1)) == instant
 
 
-def anchor_of(first_billed_at: datetime, interval: str, frequency: int, ends_at: datetime) -> datetime:
-    """The anchor of an imported subscription: its first billing if the period's end fits it, else that end."""
-    just_before = ends_at - timedelta(microseconds=1)
-    fits = first_billed_at <= ends_at and following(first_billed_at, interval, frequency, just_before) == ends_at
-    return first_billed_at if fits else ends_at
+def anchor_of(first_billed_at: datetime, interval: str, frequency: int, next_billed_at: datetime) -> datetime:
+    """The anchor of an imported subscription: its first billing if the next one fits it, else the next one."""
+    fits = first_billed_at <= next_billed_at and is_boundary(first_billed_at, interval, frequency, next_billed_at)
+    return first_billed_at if fits else next_billed_at

@@ -146,10 +146,12 @@ def at_present(row: Row, by: timedelta, now: datetime) -> Row:
 
 
 def _anchor(row: Row) -> datetime:
+    """What the next billing fits, which may come later than the period's end: whole periods follow it."""
     began: datetime = row["first_billed_at"] or row["started_at"] or row["period_starts_at"] or row["created_at"]
     ends_at: datetime | None = row["period_ends_at"]
     if ends_at is None:
         return row["next_billed_at"] or row["billing_resumes_at"] or began
+    billing = max(ends_at, row["next_billed_at"] or ends_at)
     if row["status"] == "trialing":
-        return ends_at
-    return periods.anchor_of(began, row["billing_interval"], row["billing_frequency"], ends_at)
+        return billing
+    return periods.anchor_of(began, row["billing_interval"], row["billing_frequency"], billing)

@@ -36,6 +36,6 @@ def test_the_boundary_after_many_years_is_found_directly() -> None:
     assert periods.following(day(1980, 2, 29), "day", 1, day(2026, 2, 27)) == day(2026, 2, 28)
 
 
-def test_the_first_billing_is_the_anchor_where_it_fits_and_the_periods_end_where_not() -> None:
+def test_the_first_billing_is_the_anchor_where_the_next_one_fits_it_and_else_the_next_one_is() -> None:
     assert periods.anchor_of(day(2026, 1, 31), "month", 1, day(2026, 2, 28)) == day(2026, 1, 31)
     assert periods.anchor_of(day(2026, 1, 15), "month", 1, day(2026, 3, 3)) == day(2026, 3, 3)
