@@ -196,13 +196,16 @@ def _anew(sealed: str) -> str:
         return sealed
 
 
+def where(type: str, destination: str) -> str | None:
+    """What may be said of a destination: of a URL its host, since some endpoints have a secret in their path."""
+    return destination if type == "email" else urlsplit(destination).hostname
+
+
 def _told(setting: NotificationSetting) -> dict[str, Any]:
-    """What the audit record may say: of a URL its host, since some endpoints have a secret in their path."""
-    where = setting.destination if setting.type == "email" else urlsplit(setting.destination).hostname
     return {
         "description": setting.description,
         "type": setting.type,
-        "where": where,
+        "where": where(setting.type, setting.destination),
         "active": setting.active,
         "subscribed_events": list(setting.subscribed_events),
     }

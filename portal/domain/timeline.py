@@ -18,6 +18,7 @@ from sqlalchemy import Select, bindparam, func, not_, or_, select
 
 from portal import ids
 from portal.db import connection, table
+from portal.domain import notification_settings
 from portal.domain.audit import AuditEntry
 from portal.domain.events import CancellationReason, Event
 from portal.domain.mails import LINK_KEY, Mail
@@ -97,10 +98,11 @@ class Told:
 class Delivery:
     """What became of one event at one destination; `answer` is that of the last attempt, if there was one.
 
-    Once the attempts are removed, the notification itself has it.
+    Once the attempts are removed, the notification itself has it. `where` is all that support may know of the place.
     """
 
     sent: Any
+    where: str | None
     answer: Any
 
 
@@ -323,7 +325,8 @@ def _add_deliveries(acts: dict[str, Entry]) -> None:
     answers = {row.notification_id: row for row in connection().execute(_LAST_ANSWERS, {"ids": wanted})} if sent else {}
     for row in sent:
         kept = row if row.response_code is not None else None
-        acts[row.event_id].deliveries.append(Delivery(row, answers.get(row.id, kept)))
+        where = notification_settings.where(row.type, row.destination)
+        acts[row.event_id].deliveries.append(Delivery(row, where, answers.get(row.id, kept)))
 
 
 def _add_links(audited: list[Entry]) -> None:
