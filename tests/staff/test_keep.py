@@ -47,8 +47,9 @@ def test_a_pending_cancellation_is_stopped_whoever_asked_for_it(support: Person,
 
 def test_without_telling_no_mail_is_sent(support: Person) -> None:
     sub = visits.subscribed(**visits.ending())
-    token = support.open(path(sub)).forms[-1].fields["csrf_token"]
-    assert support.client.post(path(sub), data={"csrf_token": token}).status_code == 303
+    fields = support.open(path(sub)).forms[-1].fields
+    del fields["tell"]
+    assert support.client.post(path(sub), data=fields).status_code == 303
     assert visits.said(sub) == (["subscription.updated"], [])
     assert visits.events(sub)[0].facts["customer_told"] is False
 
@@ -59,6 +60,47 @@ def test_asked_twice_it_is_recorded_once(support: Person) -> None:
     for _ in range(2):
         assert support.client.post(path(sub), data=fields).status_code == 303
     assert visits.said(sub) == (["subscription.updated"], ["cancellation_withdrawn"])
+
+
+def test_a_colleagues_newer_cancellation_is_not_taken_back_by_an_old_page(support: Person) -> None:
+    """The customer kept it meanwhile, and Ada has canceled it anew for the same end."""
+    sub = visits.subscribed(**visits.ending())
+    support.open(path(sub))
+    with transaction():
+        cancellation.withdraw(subscriptions.get(sub), by=Actor("customer", visits.owner(sub), "email link"))
+    with transaction():
+        cancellation.at_period_end(subscriptions.get(sub), by=Actor("staff", "stf_1", "console", "Ada Admin"))
+    before = visits.records()
+    page = support.press("Don’t cancel payments")
+    assert page.status == 409
+    assert "It changed. Look again Nothing was recorded" in page
+    assert "as staff asked" in page
+    assert visits.records() == before
+    assert support.press("Don’t cancel payments").status == 200
+    assert not people.row(sub).is_ending
+
+
+def test_another_next_payment_than_the_one_shown_is_shown_first(support: Person) -> None:
+    sub = visits.subscribed(**visits.ending())
+    assert "$300.00 on" in support.open(path(sub))
+    with transaction():
+        item = subscriptions.get(sub).items[0]
+        item.price.amount *= 2
+    fields = {name: value for name, value in support.page.forms[-1].fields.items() if name != "tell"}  # type: ignore[union-attr]
+    page = Page(support.client.post(path(sub), data=fields))
+    assert (page.status, "It changed. Look again" in page, "$600.00 on" in page) == (409, True, True)
+    assert "tell" not in page.forms[-1].fields, "what was chosen is kept"
+    assert visits.said(sub) == ([], [])
+
+
+def test_what_was_kept_meanwhile_is_not_kept_again(support: Person) -> None:
+    sub = visits.subscribed(**visits.ending())
+    support.open(path(sub))
+    with transaction():
+        cancellation.withdraw(subscriptions.get(sub), by=Actor("customer", visits.owner(sub), "email link"))
+    before = visits.records()
+    assert support.press("Don’t cancel payments").path == f"/console/subscriptions/{sub}"
+    assert visits.records() == before
 
 
 def test_in_the_last_part_the_rest_of_the_period_is_shown_and_charged(app: Flask, the_clock: Clock) -> None:
