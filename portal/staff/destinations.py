@@ -14,7 +14,7 @@ from portal.domain import event_types, notification_settings, notifications
 from portal.domain.notification_settings import NotificationSetting
 from portal.domain.staff import ADMIN
 from portal.errors import NotFound
-from portal.staff import bp, see_other
+from portal.staff import bp, prints, see_other
 
 _A_PAGE = 50
 _LONGEST_DESCRIPTION, _LONGEST_DESTINATION = 500, 2048
@@ -75,17 +75,24 @@ def destination(id: str) -> str:
 @staff_required(ADMIN)
 def edit_destination(id: str) -> str:
     setting = notification_settings.get(id)
-    return _form(setting, {name: getattr(setting, name) for name in _FIELDS}, {})
+    return _form(setting, _stored(setting), {})
 
 
 @bp.post("/destinations/<id>/edit")
 @staff_required(ADMIN)
 def update_destination(id: str) -> Response | tuple[str, int]:
+    """Saves only over what was shown; sent twice, it is saved once."""
     setting, given = notification_settings.get(id), _given()
     if problems := _problems(given | {"type": setting.type, "id": setting.id}):
         return _form(setting, given, problems), 422
     with transaction():
-        notification_settings.update(notification_settings.get(id, lock=True), by=current_user.acting(), **given)
+        setting = notification_settings.get(id, lock=True)
+        overtaken = request.form.get("seen") != _print(setting) and given != _stored(setting)
+        if not overtaken:
+            notification_settings.update(setting, by=current_user.acting(), **given)
+    if overtaken:
+        setting = notification_settings.get(id)
+        return _form(setting, _stored(setting), {}, overtaken=True), 409
     return _shown(id, "changed")
 
 
@@ -138,12 +145,33 @@ def _shown(id: str, done: str) -> Response:
 _FIELDS = ("description", "destination", "subscribed_events")
 
 
-def _form(setting: NotificationSetting | None, given: dict[str, Any], problems: dict[str, str]) -> str:
+def _stored(setting: NotificationSetting) -> dict[str, Any]:
+    return {name: getattr(setting, name) for name in _FIELDS}
+
+
+def _print(setting: NotificationSetting) -> str:
+    return prints.of(_stored(setting))
+
+
+def _form(
+    setting: NotificationSetting | None,
+    given: dict[str, Any],
+    problems: dict[str, str],
+    *,
+    overtaken: bool = False,
+) -> str:
     groups: dict[str, list[tuple[str, str]]] = {}
     for name in event_types.NAMES:
         groups.setdefault(event_types.GROUP[name], []).append((name, event_types.DESCRIPTION[name]))
+    seen = request.form.get("seen", "") if problems else _print(setting) if setting else ""
     return render_template(
-        "staff/destination_form.html", setting=setting, given=given, groups=groups, problems=problems
+        "staff/destination_form.html",
+        setting=setting,
+        given=given,
+        groups=groups,
+        problems=problems,
+        seen=seen,
+        overtaken=overtaken,
     )
 
 

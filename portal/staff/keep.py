@@ -1,9 +1,7 @@
 """Don't cancel: a pending cancellation is stopped, and payments go on at the date they were planned for."""
 
-import hashlib
 from typing import Any
 
-import orjson
 from flask import g, render_template, request, url_for
 from flask_login import current_user
 
@@ -11,7 +9,7 @@ from portal.access import staff_required
 from portal.db import transaction
 from portal.domain import cancellation, ending, subscriptions
 from portal.domain.subscriptions import Subscription
-from portal.staff import bp, see_other
+from portal.staff import bp, prints, see_other
 
 
 @bp.get("/subscriptions/<id>/keep")
@@ -50,5 +48,5 @@ def _page(shown: Subscription, *, changed: bool = False, tell: bool = True) -> s
 def _print(subscription: Subscription) -> str:
     """Another one as soon as what the page says differs."""
     coming = ending.once_kept(subscription)
-    told = [subscription.version, str(subscription.ends_at), (str(coming.at), coming.due) if coming else None]
-    return hashlib.sha256(orjson.dumps(told)).hexdigest()[:32]
+    payment = (str(coming.at), coming.due) if coming else None
+    return prints.of(subscription.version, str(subscription.ends_at), payment)

@@ -11,7 +11,7 @@ from portal.db import transaction
 from portal.domain import audit, mails, passkeys, staff, staff_links, staff_sessions
 from portal.domain.staff import ADMIN, ROLES, SUPPORT, StaffMember
 from portal.errors import NotFound, RoleRefused
-from portal.staff import bp, see_other
+from portal.staff import bp, prints, see_other
 
 _LONGEST_NAME = 80
 
@@ -50,19 +50,24 @@ def add_person() -> Any:
 @bp.get("/staff/<id>")
 @staff_required(ADMIN)
 def person(id: str) -> str:
-    member = staff.get(id)
-    return _page(member, {"name": member.name, "role": member.role})
+    return _page(staff.get(id))
 
 
 @bp.post("/staff/<id>")
 @staff_required(ADMIN)
 def change_person(id: str) -> Any:
+    """Saves only over the name and role that were shown; sent twice, it is saved once."""
     typed, problems = _typed()
     if problems:
         return _page(staff.get(id), typed, problems), 422
     with transaction():
         by, member = _admin(), staff.get(id)
-        staff.change(member, role=typed["role"], name=typed["name"], by=by)
+        wanted = {"name": typed["name"], "role": typed["role"]}
+        overtaken = request.form.get("seen") != _print(member) and wanted != _stored(member)
+        if not overtaken:
+            staff.change(member, **wanted, by=by)
+    if overtaken:
+        return _page(staff.get(id), overtaken=True), 409
     if member.id == current_user.member.id and not member.is_admin:
         return see_other(url_for("console.account", done="role-changed", _anchor="done"))
     return see_other(url_for("console.person", id=id, done="changed", _anchor="done"))
@@ -122,12 +127,28 @@ def _typed() -> tuple[dict[str, str], dict[str, str]]:
     return typed, problems
 
 
-def _page(member: StaffMember, typed: dict[str, str], problems: dict[str, str] | None = None) -> str:
+def _stored(member: StaffMember) -> dict[str, str]:
+    return {"name": member.name, "role": member.role}
+
+
+def _print(member: StaffMember) -> str:
+    return prints.of(_stored(member))
+
+
+def _page(
+    member: StaffMember,
+    typed: dict[str, str] | None = None,
+    problems: dict[str, str] | None = None,
+    *,
+    overtaken: bool = False,
+) -> str:
     return render_template(
         "staff/person.html",
         member=member,
-        typed=typed,
+        typed=typed or _stored(member),
         problems=problems or {},
+        seen=request.form.get("seen", "") if problems else _print(member),
+        overtaken=overtaken,
         sign_ins=staff_sessions.of(member.id),
         passkeys=passkeys.of(member.id),
         links=staff_links.how_many_by(member.id),

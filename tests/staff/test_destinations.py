@@ -16,6 +16,7 @@ from portal.outbox import samples
 from portal.outbox.errands import Attempt
 from tests import people, races
 from tests.conftest import NOW
+from tests.customer import visits
 from tests.outbox import shop
 from tests.person import Person
 from tests.receiver import Receiver
@@ -162,6 +163,32 @@ def test_a_destination_is_changed(ada: Person) -> None:
     ada.open(f"/console/destinations/{id}/edit")
     ada.press("Save the destination", subscribed_events="customer.created")
     assert len(console.audited()) == 1, "nothing was changed the second time"
+
+
+def test_what_another_admin_saved_meanwhile_is_not_undone_unseen(app: Flask, ada: Person) -> None:
+    id, bo = shop.destination(ENDPOINT), console.colleague(app, "admin", "Bo Boss")
+    ada.open(f"/console/destinations/{id}/edit")
+    bo.open(f"/console/destinations/{id}/edit")
+    bo.press("Save the destination", destination="https://203.0.114.8/", subscribed_events="customer.created")
+    before = visits.records()
+    page = ada.press("Save the destination", description="Our new shop")
+    assert page.status == 409
+    assert "It changed. Look again Nothing was saved: somebody else has changed the destination" in page
+    assert page.forms[1].fields["destination"] == "https://203.0.114.8/"
+    assert visits.records() == before
+    assert ada.press("Save the destination", description="").status == 422
+    assert "The destination is saved" in ada.press("Save the destination", description="Our new shop")
+    [kept] = settings()
+    assert (kept.description, kept.destination) == ("Our new shop", "https://203.0.114.8/")
+    assert kept.subscribed_events == ["customer.created"]
+
+
+def test_saved_twice_by_one_form_it_is_changed_once(ada: Person) -> None:
+    id = shop.destination(ENDPOINT)
+    fields = ada.open(f"/console/destinations/{id}/edit").forms[1].fields | {"description": "Our new shop"}
+    for _ in range(2):
+        assert "The destination is saved" in ada.submit(f"/console/destinations/{id}/edit", **fields)
+    assert len(console.audited()) == 1
 
 
 def test_an_endpoint_is_not_moved_into_the_sellers_own_network(ada: Person) -> None:

@@ -44,6 +44,11 @@ def add(ada: Person, **fields: str) -> Any:
     )
 
 
+def save(ada: Person, id: str, **fields: str) -> Any:
+    ada.open(f"/console/staff/{id}")
+    return ada.press("Save name and role", **fields)
+
+
 def test_the_list_shows_everybody_and_where_they_are_signed_in(app: Flask, ada: Person, sam: StaffMember) -> None:
     console.sign_in(Person(app), sam)
     console.sign_in(Person(app), sam)
@@ -140,6 +145,36 @@ def test_name_and_role_are_changed(ada: Person, sam: StaffMember) -> None:
     assert len(visits.mails()) == 1
 
 
+def test_what_another_admin_saved_meanwhile_is_not_undone_unseen(app: Flask, ada: Person, sam: StaffMember) -> None:
+    bo = console.colleague(app, "admin", "Bo Boss")
+    ada.open(f"/console/staff/{sam.id}")
+    save(bo, sam.id, role="admin")
+    before = visits.records()
+    page = ada.press("Save name and role", name="Sam Ode")
+    assert page.status == 409
+    assert "It changed. Look again Nothing was saved: somebody else has changed the name or the role" in page
+    assert (page.forms[1].fields["name"], page.forms[1].fields["role"]) == ("Sam Support", "admin")
+    assert visits.records() == before
+    assert "Name and role are saved." in ada.press("Save name and role", name="Sam Ode")
+    assert ("sam@aeroedit.example", "Sam Ode", "admin") in all_of_them()
+
+
+def test_a_mistake_does_not_hide_what_was_saved_meanwhile(app: Flask, ada: Person, sam: StaffMember) -> None:
+    bo = console.colleague(app, "admin", "Bo Boss")
+    ada.open(f"/console/staff/{sam.id}")
+    save(bo, sam.id, role="admin")
+    assert ada.press("Save name and role", name="").status == 422
+    assert ada.press("Save name and role", name="Sam Ode").status == 409
+    assert ("sam@aeroedit.example", "Sam Support", "admin") in all_of_them()
+
+
+def test_the_button_pressed_twice_saves_once(ada: Person, sam: StaffMember) -> None:
+    fields = ada.open(f"/console/staff/{sam.id}").forms[1].fields | {"name": "Sam Ode"}
+    for _ in range(2):
+        assert "Name and role are saved." in ada.submit(f"/console/staff/{sam.id}", **fields)
+    assert len(console.audited()) == 1
+
+
 def test_a_wrong_change_changes_nothing(ada: Person, sam: StaffMember) -> None:
     ada.open(f"/console/staff/{sam.id}")
     refused = ada.press("Save name and role", name="", role="root")
@@ -152,14 +187,14 @@ def test_a_new_role_holds_from_the_next_request_on(app: Flask, ada: Person, sam:
     theirs = Person(app)
     console.sign_in(theirs, sam)
     assert theirs.open("/console/staff").status == 403
-    ada.submit(f"/console/staff/{sam.id}", name="Sam Support", role="admin")
+    save(ada, sam.id, role="admin")
     assert theirs.open("/console/staff").status == 200
 
 
 def test_the_only_admin_is_neither_demoted_nor_removed(ada: Person, sam: StaffMember) -> None:
     own = staff_id("ada@aeroedit.example")
     for refused in (
-        ada.submit(f"/console/staff/{own}", name="Ada Admin", role="support"),
+        save(ada, own, role="support"),
         ada.submit(f"/console/staff/{own}/remove"),
     ):
         assert refused.status == 409
@@ -171,7 +206,7 @@ def test_the_only_admin_is_neither_demoted_nor_removed(ada: Person, sam: StaffMe
 def test_an_admin_who_steps_down_comes_to_their_account(ada: Person) -> None:
     console.member("admin", "Bo Boss")
     own = staff_id("ada@aeroedit.example")
-    shown = ada.submit(f"/console/staff/{own}", name="Ada Admin", role="support")
+    shown = save(ada, own, role="support")
     assert shown.path == "/console/account"
     assert "Your role is changed." in shown
 
