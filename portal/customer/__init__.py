@@ -11,7 +11,7 @@ from portal.forms import see_other
 __all__ = ["bp", "register", "see_other"]
 
 bp = Blueprint("customer", __name__, url_prefix="/portal")
-_OF_NOBODY = ("customer.send_sign_in_link", "customer.redeem_sign_in", "customer.sign_out")
+_OF_NOBODY = ("customer.send_sign_in_link", "customer.sign_out")
 """What is sent there is done in nobody's name."""
 
 

@@ -100,16 +100,21 @@ def _exchange(claims: Claims) -> str:
             return_url=opened.return_url if opened else None,
             earlier=current_user.browser,
         )
-        if opened and opened.by_staff and request.method != "HEAD":
-            staff_links.followed(opened, by=_who_follows(customer))
+        if request.method != "HEAD":
+            _remember(claims, customer, opened)
         return cookie
 
 
-def _who_follows(customer: Customer) -> Actor:
+def _remember(claims: Claims, customer: Customer, opened: PortalSession | None) -> None:
+    """Each look of a colleague, and the use of links that staff made."""
     colleague = access.colleague_beside()
     if colleague:
-        return colleague.acting()
-    return Actor("customer", customer.id, "portal session", customer.name or "", received_at=g.received_at)
+        staff_links.looked(customer.id, claims.page, claims.subscription, opened, by=colleague.acting())
+    elif opened and opened.by_staff:
+        name = customer.name or ""
+        staff_links.followed(
+            opened, by=Actor("customer", customer.id, "portal session", name, received_at=g.received_at)
+        )
 
 
 def _customer_of(claims: Claims, opened: PortalSession | None) -> Customer:

@@ -53,9 +53,7 @@ def redeem_sign_in() -> Any:
         if redeemed is None:
             return render_template("customer/sign_in_confirm.html", token="", usable=False), 403
         customer, next_path = redeemed
-        cookie = browser_sessions.begin(
-            customer.id, page="portal", way=access.way_in("sign-in"), earlier=current_user.browser
-        )
+        cookie = browser_sessions.begin(customer.id, page="portal", way="sign-in", earlier=current_user.browser)
     return access.give_cookie(see_other(next_path), cookie)
 
 

@@ -103,9 +103,18 @@ def end_all_by(staff_id: str, *, by: Actor) -> int:
 
 
 def followed(opened: PortalSession, *, by: Actor) -> None:
-    """Remembers who opened a link: of whom it is for the first time and the number, of colleagues each time."""
-    if by.kind == "staff" or portal_sessions.use(opened):
+    """Remembers that somebody opened a link of staff, as whom it is for: the first time, and how often."""
+    if portal_sessions.use(opened):
         _record("portal_link.opened", opened, by)
+
+
+def looked(
+    customer_id: str, page: str, subscription_id: str | None, opened: PortalSession | None, *, by: Actor
+) -> None:
+    """Remembers each time a colleague looks at a customer's page by a link, whoever made that."""
+    which = {"portal_session": opened.id} if opened else {}
+    subject = subscription_id or customer_id
+    audit.record("portal_link.opened", by=by, subject=subject, customer_id=customer_id, page=page, **which)
 
 
 def how_many_by(staff_id: str) -> int:

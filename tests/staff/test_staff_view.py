@@ -15,7 +15,7 @@ from tests.staff import console
 
 BANNER = "portal as Sam Support, staff of AeroEdit. Nothing can be changed from here."
 REFUSED = "This is the console’s browser, so nothing was changed"
-ALLOWED = {"customer.sign_out", "customer.send_sign_in_link", "customer.redeem_sign_in"}
+ALLOWED = {"customer.sign_out", "customer.send_sign_in_link"}
 
 
 def looking(app: Flask, customer_id: str) -> Person:
@@ -280,7 +280,38 @@ def test_an_old_link_mails_nothing_for_staff(app: Flask, the_clock: Any) -> None
     assert visits.mails() == []
 
 
-def test_a_customers_sign_in_link_makes_no_customer_of_staff(app: Flask) -> None:
+@pytest.mark.parametrize("page", ["portal", "cancel"])
+def test_each_look_by_a_link_out_of_a_mail_or_of_an_app_is_on_record(app: Flask, page: str) -> None:
+    sub, sam = visits.subscribed(), console.colleague(app)
+    customer = visits.owner(sub)
+    subject = sub if page == "cancel" else customer
+    in_mail = visits.email_link(page, None if page == "portal" else sub, customer)
+    data = visits.open_session(app, customer, [sub])
+    urls = data["urls"]
+    of_app = urls["general"]["overview"] if page == "portal" else urls["subscriptions"][0]["cancel_subscription"]
+    for url in (in_mail, of_app):
+        sam.client.head(url.removeprefix("http://localhost"))
+    assert console.audited("portal_link.opened") == [], "a look at the head shows nothing"
+    for url in (in_mail, of_app):
+        assert BANNER in sam.open(url)
+    looks = console.audited("portal_link.opened")
+    assert [each.facts for each in looks] == [{"page": page}, {"page": page, "portal_session": data["id"]}]
+    for each in looks:
+        assert (each.actor_name, each.way, each.subject_id) == ("Sam Support", "console", subject)
+        assert each.customer_id == customer
+    place = "the page to cancel" if page == "cancel" else "the whole portal"
+    for path in (f"customers/{customer}", f"subscriptions/{sub}"):
+        shown = sam.open(f"/console/{path}")
+        assert shown.words.count(f"Looked at {place} as the customer sees it") == 2, path
+
+
+def test_what_customers_follow_is_no_look(app: Flask, person: Person) -> None:
+    sub = visits.subscribed()
+    person.open(visits.email_link("cancel", sub))
+    assert console.audited("portal_link.opened") == []
+
+
+def test_a_customers_sign_in_link_makes_no_customer_of_staff_and_stays_theirs(app: Flask, person: Person) -> None:
     customer = people.customer("Amelia Harper", email="amelia@example.com")
     sub = visits.subscribed(customer)
     with transaction():
@@ -289,9 +320,14 @@ def test_a_customers_sign_in_link_makes_no_customer_of_staff(app: Flask) -> None
     url = links.sign_in_url(request, expires_at=visits.minutes(10), issued_at=visits.minutes(0))
     sam = console.colleague(app)
     sam.open(url)
-    sam.press("Sign in")
-    assert BANNER in sam.page  # type: ignore[operator]
-    assert visits.post(sam, f"/portal/subscriptions/{sub}/cancel").status == 403
+    before = visits.records()
+    page = sam.press("Sign in")
+    assert (page.status, REFUSED in page) == (403, True)
+    assert (visits.records(), visits.cookie_of(sam)) == (before, None)
+    assert visits.post(sam, f"/portal/subscriptions/{sub}/cancel").status == 303
+    assert not visits.is_scheduled(sub)
+    person.open(url)
+    assert person.press("Sign in").path == "/portal"
 
 
 def test_names_of_all_kinds_are_shown_as_text(app: Flask) -> None:
