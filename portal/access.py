@@ -140,8 +140,7 @@ def staff_required(role: str | None = None) -> Callable[[Callable[..., Any]], Ca
         @wraps(view)
         def guarded(**path: str) -> Any:
             if not current_user.is_authenticated:
-                wanted = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else "/console"
-                return redirect(url_for("console.sign_in", next=wanted), 303)
+                return redirect(_staff_sign_in(), 303)
             if role == ADMIN and not current_user.is_admin:
                 raise RoleRefused("Only an admin may do this. Nothing was changed.")
             return view(**path)
@@ -149,6 +148,13 @@ def staff_required(role: str | None = None) -> Callable[[Callable[..., Any]], Ca
         return guarded
 
     return decorate
+
+
+def _staff_sign_in() -> str:
+    """Where to sign in; who pressed a button is told there that it did nothing."""
+    if request.method in ("GET", "HEAD"):
+        return url_for("console.sign_in", next=request.full_path.rstrip("?"))
+    return url_for("console.sign_in", next="/console", done="signed-out", _anchor="done")
 
 
 def colleague_beside() -> Colleague | None:

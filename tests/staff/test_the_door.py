@@ -44,6 +44,20 @@ def test_a_sign_in_ends_by_itself_and_by_the_button(app: Flask, the_clock: Any) 
     assert [each.actor_name for each in console.audited("staff.signed_out")] == ["Sam Support"]
 
 
+def test_a_button_pressed_after_the_sign_in_has_ended_says_that_nothing_was_changed(app: Flask, the_clock: Any) -> None:
+    sub, sam = visits.subscribed(), console.colleague(app)
+    sam.open(f"/console/subscriptions/{sub}/cancel")
+    sam.press("Continue")
+    the_clock.advance(hours=3)
+    page = sam.press("Cancel payments", step="confirm")
+    assert page.path == "/console/sign-in"
+    assert "You were signed out. Nothing was changed." in page
+    assert not visits.is_scheduled(sub)
+    assert "You were signed out" not in sam.open(f"/console/subscriptions/{sub}")
+    console.sign_in(sam, console.member())
+    assert "You were signed out" not in sam.open("/console/sign-in?done=signed-out")
+
+
 def test_who_is_taken_off_the_staff_is_out_at_once(app: Flask) -> None:
     console.member("admin", "Ada Admin")
     sam = console.colleague(app)
