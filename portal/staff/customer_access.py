@@ -19,8 +19,9 @@ from portal.staff import bp, see_other
 @bp.get("/customers/<id>/sign-out")
 @staff_required(ADMIN)
 def sign_customer_out(id: str) -> str:
-    latest = audit.find(subject=id, action="customer.signed_out", limit=1)
-    return render_template("staff/sign_customer_out.html", customer=customers.get(id), latest=next(iter(latest), None))
+    customer = customers.get(id)
+    latest = _latest(customer, "customer.signed_out")
+    return render_template("staff/sign_customer_out.html", customer=customer, latest=latest)
 
 
 @bp.post("/customers/<id>/sign-out")
@@ -56,5 +57,24 @@ def change_email_submit(id: str) -> Any:
 
 
 def _form(customer: Customer, email: str = "", problem: str = "", other: Customer | None = None) -> str:
-    problems = {"email": problem} if problem else {}
-    return render_template("staff/change_email.html", customer=customer, email=email, problems=problems, other=other)
+    return render_template(
+        "staff/change_email.html",
+        customer=customer,
+        email=email,
+        problems={"email": problem} if problem else {},
+        other=other,
+        outcome=_outcome(customer),
+    )
+
+
+def _outcome(customer: Customer) -> str:
+    """How the address came about, as the record has it: another spelling is no other mailbox, and ends nothing."""
+    latest = _latest(customer, "customer.email_changed")
+    if latest is None or latest.facts["new"] != customer.email:
+        return ""
+    is_same_mailbox = customers.email_key(latest.facts["old"]) == customer.email_key
+    return "respelled" if is_same_mailbox else "changed"
+
+
+def _latest(customer: Customer, action: str) -> Any:
+    return next(iter(audit.find(subject=customer.id, action=action, limit=1)), None)

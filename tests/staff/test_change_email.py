@@ -9,6 +9,7 @@ from flask import Flask
 from portal import links
 from portal.db import transaction
 from portal.domain import customers, sign_in
+from portal.domain.actors import system
 from portal.outbox import emails
 from tests import people
 from tests.customer import visits
@@ -127,10 +128,22 @@ def test_the_address_it_has_already_records_nothing(ada: Person, amelia: str) ->
 
 def test_another_spelling_of_the_same_address_ends_nothing(app: Flask, ada: Person, amelia: str) -> None:
     browser = visits.come_in(Person(app), amelia)
-    change(ada, amelia, "Amelia@example.com")
+    page = change(ada, amelia, "Amelia@example.com")
+    assert "The address is written Amelia@example.com It is the same mailbox as before: nobody is told" in page
+    assert "Both addresses are told" not in page
     assert address(amelia) == "Amelia@example.com"
     assert (visits.mails(), browser.open("/portal").path) == ([], "/portal")
     assert len(console.audited()) == 1
+
+
+def test_what_happened_is_said_by_the_record_and_not_by_the_address(ada: Person, amelia: str) -> None:
+    place = f"/console/customers/{amelia}/email?done=changed"
+    assert "The address is" not in ada.open(place)
+    change(ada, amelia, NEW)
+    assert "Both addresses are told" in ada.open(place)
+    with transaction():
+        customers.update(customers.locked(amelia), {"email": "by.an.app@example.com"}, by=system())
+    assert "Both addresses are told" not in ada.open(place)
 
 
 def test_the_button_pressed_twice_changes_once(ada: Person, amelia: str) -> None:
