@@ -128,6 +128,11 @@ def test_the_export_has_every_row_that_is_filtered_and_is_on_record_itself(ada: 
     assert (exported.actor_name, exported.facts) == ("Ada Admin", {"filters": {"action": "thing.done"}})
 
 
+def test_a_look_at_the_head_takes_nothing(ada: Person) -> None:
+    assert ada.client.head("/console/audit.csv", headers=ada.headers).status_code == 200
+    assert console.audited("audit.exported") == []
+
+
 def test_hostile_text_is_shown_as_text(ada: Person) -> None:
     noted(1, note="<script>alert(1)</script>{{ 7*7 }}")
     page = ada.open("/console/audit")
