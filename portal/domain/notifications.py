@@ -180,7 +180,7 @@ def _failed_since(setting_id: str, since: datetime) -> Any:
         .where(
             Notification.setting_id == setting_id,
             _FAILED_ROW,
-            Notification.id >= max(ids.earliest("ntf", since), first_recent()),
+            Notification.id >= ids.earliest("ntf", max(since, clock.now() - WHOLE_FOR)),
             Notification.origin == "event",
             Notification.replayed_at.is_(None),
         )

@@ -163,6 +163,15 @@ def test_all_that_failed_since_a_day_is_sent_again_once(ada: Person, the_clock: 
     assert [(each.subject_id, each.facts["count"]) for each in bulk] == [(setting, 1), (setting, 1)]
 
 
+@pytest.mark.parametrize("since", ["1969-12-31", "0001-01-01"])
+def test_since_a_day_before_all_ids_is_since_ever(ada: Person, since: str) -> None:
+    setting = shop.destination(ENDPOINT)
+    delivered(setting, "failed")
+    page = ada.submit(f"/console/destinations/{setting}/replay", since=since)
+    assert "Sent again: 1" in page
+    assert len(shop.notes(setting)) == 2
+
+
 def test_mails_of_events_are_sent_again_too(ada: Person) -> None:
     setting = shop.destination("events@aeroedit.example", type="email")
     [failed] = delivered(setting, "failed")
