@@ -47,14 +47,17 @@ def new_destination() -> str:
 @bp.post("/destinations")
 @staff_required(ADMIN)
 def create_destination() -> Response | tuple[str, int]:
-    """The form's id lets it be made once, however often it is sent."""
+    """The form's id lets it be made once, however often it is sent; with other contents it says so."""
     given = _given() | {"type": request.form.get("type", ""), "id": request.form.get("id", "")}
     if problems := _problems(given):
         return _form(None, given | {"id": ids.new("ntfset")}, problems), 422
     with transaction():
-        if not _is_known(given["id"]):
+        made = _made_by(given["id"])
+        if made is None:
             notification_settings.refuse_another()
             notification_settings.create(by=current_user.acting(), **given)
+    if made is not None and given != _stored(made) | {"type": made.type, "id": made.id}:
+        return _form(None, given | {"id": ids.new("ntfset")}, {}, sent_before=made.id), 409
     return _shown(given["id"], "created")
 
 
@@ -159,6 +162,7 @@ def _form(
     problems: dict[str, str],
     *,
     overtaken: bool = False,
+    sent_before: str = "",
 ) -> str:
     groups: dict[str, list[tuple[str, str]]] = {}
     for name in event_types.NAMES:
@@ -172,6 +176,7 @@ def _form(
         problems=problems,
         seen=seen,
         overtaken=overtaken,
+        sent_before=sent_before,
     )
 
 
@@ -216,8 +221,9 @@ def _unusable(type: str, destination: str) -> str | None:
     return None
 
 
-def _is_known(id: str) -> bool:
+def _made_by(id: str) -> NotificationSetting | None:
+    """What a form with this id has made before."""
     try:
-        return bool(notification_settings.get(id))
+        return notification_settings.get(id)
     except NotFound:
-        return False
+        return None

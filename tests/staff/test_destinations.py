@@ -79,6 +79,21 @@ def test_a_form_sent_twice_adds_one(ada: Person) -> None:
     assert len(settings()) == len(console.audited()) == 1
 
 
+def test_a_form_sent_again_with_other_contents_says_that_it_was_sent_before(ada: Person) -> None:
+    id = ids.new("ntfset")
+    add(ada, id=id)
+    page = add(ada, id=id, description="Our other shop", destination="https://203.0.114.8/")
+    assert page.status == 409
+    assert "This form was sent before Its destination was added then. No second one was made." in page
+    assert "The destination is added" not in page
+    assert page.links["Its destination"] == f"/console/destinations/{id}"
+    assert [each.description for each in settings()] == ["Our shop"]
+    assert len(console.audited()) == 1
+    page = ada.press("Add the destination", type="url")
+    assert "The destination is added" in page
+    assert [each.description for each in settings()] == ["Our shop", "Our other shop"]
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
