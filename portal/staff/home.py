@@ -10,3 +10,9 @@ from portal.staff import bp, see_other
 @staff_required()
 def home() -> Response:
     return see_other(url_for("console.subscriptions"))
+
+
+@bp.get("/")
+def home_with_slash() -> Response:
+    """As some write the address."""
+    return see_other(url_for("console.home"))

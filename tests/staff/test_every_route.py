@@ -17,6 +17,7 @@ from tests.staff import console
 NOBODY = {
     *("sign_in", "send_sign_in_link", "sign_in_confirm", "redeem_sign_in", "sign_out"),
     *("ask_for_passkey", "sign_in_by_passkey"),
+    "home_with_slash",
 }
 """What is there for who is not signed in."""
 EVERYBODY = {

@@ -22,6 +22,14 @@ def test_who_is_signed_out_is_asked_to_sign_in_and_led_back(person: Person) -> N
     assert page.path == "/console/sign-in"
 
 
+def test_a_slash_at_the_end_of_the_address_leads_to_the_console_too(app: Flask, person: Person) -> None:
+    for method in ("GET", "HEAD"):
+        answer = person.client.open("/console/", method=method)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/console")
+    assert person.open("/console/").path == "/console/sign-in"
+    assert console.colleague(app).open("/console/").path == "/console/subscriptions"
+
+
 def test_a_customer_is_nobody_in_the_console(app: Flask, person: Person) -> None:
     visits.come_in(person, visits.owner(visits.subscribed()))
     assert person.open("/console").path == "/console/sign-in"
