@@ -8,7 +8,8 @@ from typing import Any
 from portal.domain import charges, next_period, periods, shapes
 from portal.domain.charges import Bill
 from portal.domain.next_period import Period
-from portal.domain.subscriptions import LIVE
+from portal.domain.snapshots import Snapshot
+from portal.domain.subscriptions import LIVE, RENEWING
 
 _MOST_TOLD = 12
 """Charges that a mail lists one by one; of more it tells the first, the last and what they come to."""
@@ -45,16 +46,28 @@ def charges_until(
         return []
     if waiting is None:
         waiting = charges.lines_waiting_of(subscription.id)
-    return list(_charges(subscription, planned, end, list(waiting), until=end))
+    return list(_charges(subscription, planned, list(waiting), before=end, end=end))
 
 
 def charges_begun(subscription: Any, instant: datetime) -> list[Charge]:
     """The bills of the periods that have begun by an instant and wait for what is past due to be paid."""
     planned, ends_at = first_at(subscription), subscription.ends_at
-    end = min(instant, ends_at) if ends_at else instant
-    if planned is None or planned >= end:
+    before = min(instant, ends_at) if ends_at else instant
+    if planned is None or planned >= before:
         return []
-    return list(_charges(subscription, planned, end, charges.lines_waiting_of(subscription.id)))
+    return list(_charges(subscription, planned, charges.lines_waiting_of(subscription.id), before=before, end=ends_at))
+
+
+def charges_before(subscription: Snapshot, until: datetime, waiting: Iterable[dict[str, Any]]) -> list[Charge]:
+    """The bills that come before an instant if nothing changes, in order: also after a pause that ends by itself.
+
+    `waiting` are the lines that wait for the next bill. Past due, no bill comes.
+    """
+    planned = _resumed(subscription)
+    if planned.next_billed_at is None or planned.status not in RENEWING:
+        return []
+    before = min(until, planned.ends_at or until)
+    return list(_charges(planned, planned.next_billed_at, list(waiting), before=before, end=planned.ends_at))
 
 
 def first_at(subscription: Any) -> datetime | None:
@@ -147,13 +160,24 @@ def _charge(subscription: Any, period: Period, waiting: Iterable[dict[str, Any]]
     return Charge(period.starts_at, period, charges.next_bill(subscription, waiting, period.share))
 
 
+def _resumed(subscription: Snapshot) -> Snapshot:
+    """How it stands when a pause has ended by itself: a bill is planned, of a new period or after the one kept."""
+    at = subscription.resumes_at
+    if at is None or subscription.status == "past_due":
+        return subscription
+    if subscription.goes_on_with_period(at, subscription.on_resume):
+        planned = {"next_billed_at": subscription.kept_period_ends_at}
+    else:
+        planned = {"next_billed_at": at, "anchor_at": at, "price_lasts": None}
+    return Snapshot(**vars(subscription) | {"status": "active", "scheduled_action": None} | planned)
+
+
 def _charges(
-    subscription: Any, at: datetime, end: datetime, waiting: list[dict[str, Any]], *, until: datetime | None = None
+    subscription: Any, at: datetime, waiting: list[dict[str, Any]], *, before: datetime, end: datetime | None
 ) -> Iterator[Charge]:
-    """The bills of what begins before an instant; `until` is an end to assume instead of the one that is scheduled."""
     left, usual = subscription.remaining_payments, None
-    while at < end and left != 0:
-        period = next_period.of(subscription, at, until=until)
+    while at < before and left != 0:
+        period = next_period.of(subscription, at, until=end)
         if waiting or period.share is not None:
             bill = charges.next_bill(subscription, waiting, period.share)
             waiting = _rest(waiting, bill.credit)

@@ -13,19 +13,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock, db, ids
 from portal.db import Base, connection, session, table, transaction
-from portal.domain import ending, periods, snapshots
-from portal.domain.catalog import Price
+from portal.domain import expected
 from portal.domain.events import ENDINGS, IS_ENDING, CancellationReason, Event
-from portal.domain.subscriptions import CANCEL, RENEWING, Subscription, SubscriptionItem
+from portal.domain.subscriptions import CANCEL, Subscription
 from portal.domain.transactions import Transaction
 
 EVERY = timedelta(minutes=5)
 AHEAD = timedelta(days=30)
 WEEKS = 12
 _LEASE = timedelta(minutes=10)
-_BATCH = 500
-_SUB, _ITEM, _PRICE, _TXN = (table(each) for each in (Subscription, SubscriptionItem, Price, Transaction))
-_EVENT, _REASON = table(Event), table(CancellationReason)
+_SUB, _TXN, _EVENT, _REASON = (table(each) for each in (Subscription, Transaction, Event, CancellationReason))
 
 
 class Overview(Base):
@@ -66,7 +63,7 @@ def compute() -> dict[str, Any]:
     return {
         "states": _states(),
         "new": _new_since(now - AHEAD),
-        "expected": _expected(now, midnight(now) + AHEAD + timedelta(days=1)),
+        "expected": expected.before(midnight(now) + AHEAD + timedelta(days=1)),
         "failed": _failed(),
         "weeks": _weeks(since, now),
         "reasons": _reasons(since),
@@ -110,55 +107,6 @@ def _states() -> dict[str, int]:
 
 def _new_since(since: datetime) -> int:
     return connection().scalar(select(func.count()).where(_SUB.c.started_at >= since)) or 0
-
-
-def _expected(now: datetime, until: datetime) -> dict[str, int]:
-    """What living subscriptions are to pay until then if nothing changes; overdue debts are not in it.
-
-    Those that are billed on the same day, as often, are added up first.
-    """
-    day = func.date(_SUB.c.next_billed_at) if not db.is_postgresql() else func.date_trunc("day", _SUB.c.next_billed_at)
-    how = (_SUB.c.currency_code, _SUB.c.billing_interval, _SUB.c.billing_frequency, _SUB.c.remaining_payments)
-    summed = (
-        select(*how, day.label("day"), func.sum(_PRICE.c.amount * _ITEM.c.quantity).label("amount"))
-        .join(_ITEM, _ITEM.c.subscription_id == _SUB.c.id)
-        .join(_PRICE, _PRICE.c.id == _ITEM.c.price_id)
-        .where(_SUB.c.next_billed_at <= until, _SUB.c.status.in_(RENEWING), _ITEM.c.recurring)
-        .where(_SUB.c.scheduled_action.is_(None))
-        .group_by(*how, text("day"))
-    )
-    expected: Counter[str] = Counter()
-    for row in connection().execute(summed):
-        begins = max(_instant(row.day), midnight(now))
-        times = _times(begins, row.billing_interval, row.billing_frequency, until)
-        expected[row.currency_code] += int(row.amount) * min(times, row.remaining_payments or times)
-    for currency, amount in _expected_before_ends(until):
-        expected[currency] += amount
-    return dict(expected)
-
-
-def _expected_before_ends(until: datetime) -> Iterator[tuple[str, int]]:
-    """What those pay who leave on a date, each by itself: its last payment is for a part of a period."""
-    pays = _SUB.c.scheduled_action == CANCEL, _SUB.c.next_billed_at <= until, _SUB.c.status.in_(RENEWING)
-    last = ""
-    while batch := snapshots.read(select(_SUB).where(*pays, _SUB.c.id > last).order_by(_SUB.c.id).limit(_BATCH)):
-        for each in batch:
-            for charge in ending.charges_until(each, each.scheduled_effective_at, ()):
-                if charge.at < until:
-                    yield each.currency_code, charge.due
-        last = batch[-1].id
-
-
-def _times(begins: datetime, interval: str, frequency: int, until: datetime) -> int:
-    times = 0
-    while periods.nth(begins, interval, frequency, times) < until:
-        times += 1
-    return max(times, 1)
-
-
-def _instant(day: Any) -> datetime:
-    """SQLite gives the day as text."""
-    return datetime.fromisoformat(f"{day}T00:00:00+00:00") if isinstance(day, str) else day
 
 
 def _failed() -> dict[str, dict[str, int]]:

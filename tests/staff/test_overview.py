@@ -39,7 +39,8 @@ def keeps(sub: str) -> None:
 
 def monthly(amount: int = 1000, ends_at: datetime = IN_TEN_DAYS, **fields: Any) -> str:
     price = people.price(amount, interval=fields.get("interval", "month"))
-    return people.subscription(people.customer(), quantity=1, price_id=price, period_ends_at=ends_at, **fields)
+    fields = {"period_ends_at": ends_at, "anchor_at": ends_at} | fields
+    return people.subscription(people.customer(), quantity=1, price_id=price, **fields)
 
 
 def test_before_a_worker_has_been_by_the_page_says_so(sam: Person) -> None:
