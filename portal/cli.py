@@ -187,14 +187,13 @@ def staff() -> None:
 @click.option("--name", help="What customers' histories and colleagues read.")
 def add_staff(email: str, role: str | None, name: str | None) -> None:
     """Add somebody who may use the console, or change their role or name."""
-    from email_validator import EmailNotValidError, validate_email
-
+    from portal import email_address
     from portal.domain import staff as people
     from portal.domain.actors import shell
 
     try:
-        validate_email(email, check_deliverability=False)
-    except EmailNotValidError as wrong:
+        email_address.normalized(email)
+    except email_address.NoAddress as wrong:
         raise click.ClickException(f"Nobody was added: {wrong}") from None
     _connect()
     with db.transaction():

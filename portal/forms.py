@@ -1,11 +1,10 @@
 """The forms of pages: only one that we rendered acts."""
 
-from email_validator import EmailNotValidError, validate_email
 from flask import Flask, Response, current_app, redirect, request
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 
-from portal import config
+from portal import config, email_address
 from portal.errors import InvalidRequest
 
 
@@ -21,10 +20,10 @@ def see_other(location: str) -> Response:
 def is_address(text: str) -> bool:
     """Whether a text has the form of an email address that mail can be sent to."""
     try:
-        validate_email(text, check_deliverability=False)
-    except EmailNotValidError:
+        email_address.normalized(text)
+    except email_address.NoAddress:
         return False
-    return len(text) <= 254
+    return True
 
 
 def refuse_foreign() -> None:

@@ -70,6 +70,10 @@ def test_all_permissions_leave_out_the_one_that_must_be_named(database: str) -> 
         (("api-key", "revoke", "apikey_unknown"), "There is no API key apikey_unknown"),
         (("link", "ctm_unknown"), "There is no customer ctm_unknown"),
         (("staff", "add", "not an address"), "Nobody was added"),
+        (
+            ("staff", "add", "a" * 250 + "@example.com"),
+            "Nobody was added: An email address has 254 characters at most.",
+        ),
         (("staff", "remove", "nobody@example.com"), "Nobody on the staff has the address nobody@example.com"),
         (("staff", "link", "nobody@example.com"), "Nobody on the staff has the address nobody@example.com"),
     ],

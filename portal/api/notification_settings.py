@@ -3,12 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from email_validator import EmailNotValidError, validate_email
 from flask import Response
 from pydantic import Field
 from sqlalchemy import select
 
-from portal import destinations
+from portal import destinations, email_address
 from portal.access import app_actor
 from portal.api import bodies, catalog, lists
 from portal.api.operations import operation
@@ -188,8 +187,8 @@ def _refuse_unusable(type: str, destination: str) -> None:
         if type == "url":
             destinations.check(destination)
         else:
-            validate_email(destination, check_deliverability=False)
+            email_address.normalized(destination)
     except destinations.Unacceptable as why:
         raise UrlIncorrect(f"The destination can't be used: {why}. Nothing was changed.") from None
-    except EmailNotValidError:
+    except email_address.NoAddress:
         raise bodies.invalid_field("destination", "must be an email address") from None

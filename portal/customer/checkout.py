@@ -5,11 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 from babel import Locale
-from email_validator import EmailNotValidError, validate_email
 from flask import make_response, render_template, request, url_for
 from flask import session as browser
 
-from portal import clock, gateways, i18n, limits, links
+from portal import clock, email_address, forms, gateways, i18n, limits, links
 from portal.customer import bp, see_other
 from portal.customer.checkout_visit import buyer, is_at_home, visited
 from portal.db import session, transaction
@@ -62,7 +61,8 @@ def checkout_who_submit(bought: Transaction) -> Any:
     if bought.status not in UNBILLED or not bought.is_automatic or not _may_say_who(bought):
         return _back(bought)
     asks_email = _asks_email(bought)
-    said = {name: request.form.get(name, "").strip()[:254] for name in ("email", "country", "postal_code")}
+    longest = email_address.LONGEST + 1  # one too many: an address is refused, not cut into another one
+    said = {name: request.form.get(name, "").strip()[:longest] for name in ("email", "country", "postal_code")}
     wrong = _wrong(said, asks_email)
     if wrong:
         return _page(bought, asking=True, wrong=wrong, said=said, status=400)
@@ -242,7 +242,7 @@ def _said(bought: Transaction) -> dict[str, str]:
 def _wrong(said: dict[str, str], asks_email: bool) -> dict[str, str]:
     """The fields that can't be right, with why."""
     wrong = {}
-    if asks_email and not _is_address(said["email"]):
+    if asks_email and not forms.is_address(said["email"]):
         wrong["email"] = i18n.gettext("Enter an email address, such as name@example.com.")
     if said["country"] not in codes.countries():
         wrong["country"] = i18n.gettext("Choose your country.")
@@ -251,14 +251,6 @@ def _wrong(said: dict[str, str], asks_email: bool) -> dict[str, str]:
     except InvalidRequest:
         wrong["postal_code"] = i18n.gettext("Enter the postal code; in this country it is needed.")
     return wrong
-
-
-def _is_address(email: str) -> bool:
-    try:
-        validate_email(email, check_deliverability=False)
-    except EmailNotValidError:
-        return False
-    return True
 
 
 def _countries() -> list[tuple[str, str]]:

@@ -11,10 +11,9 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from babel import Locale
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from portal import i18n, ids
+from portal import email_address, i18n, ids
 from portal.domain import payment_plans
 from portal.importing import storable
 
@@ -39,8 +38,8 @@ def _amount(value: object) -> int:
 
 def _email(value: str) -> str:
     try:
-        return validate_email(value, check_deliverability=False).normalized
-    except EmailNotValidError as wrong:
+        return email_address.normalized(value)
+    except email_address.NoAddress as wrong:
         raise ValueError(f"is no email address: {wrong}") from None
 
 

@@ -327,6 +327,7 @@ def test_whom_the_seller_named_nobody_renames(person: Person, amelia: str) -> No
     [
         ({"email": "nobody"}, "Enter an email address"),
         ({"email": ""}, "Enter an email address"),
+        ({"email": "jo@" + "ab." * 83 + "co.example"}, "Enter an email address"),
         ({"country": "XX"}, "Choose your country"),
         ({"country": ""}, "Choose your country"),
         ({"postal_code": " "}, "in this country it is needed"),

@@ -1,5 +1,6 @@
 """Signing in by a link in a mail: once, for ten minutes, the newest only; alike for every address."""
 
+import time
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from portal.domain.browser_sessions import BrowserSession
 from portal.domain.sign_in import SignInRequest
 from tests import people, races, statements
 from tests.customer import visits
-from tests.customer.visits import UNKNOWN, get
+from tests.customer.visits import ENDLESS_ADDRESS, UNKNOWN, get
 from tests.person import Person
 
 ADDRESS = "amelia@example.com"
@@ -194,6 +195,15 @@ def test_what_is_no_address_is_said_and_nothing_is_sent(person: Person, email: s
     assert "Enter an email address" in answer
     assert "<script>alert" not in answer.html
     assert visits.mails() == []
+
+
+def test_an_address_made_to_be_judged_for_minutes_is_refused_at_once(person: Person) -> None:
+    ask(person)
+    began = time.process_time()
+    answer = ask(person, ENDLESS_ADDRESS)
+    assert time.process_time() - began < 0.5
+    assert (answer.status, "Enter an email address" in answer) == (400, True)
+    assert len(visits.mails()) == 1
 
 
 def test_who_is_signed_in_as_another_becomes_the_one_who_redeems(person: Person) -> None:

@@ -21,6 +21,8 @@ from tests.person import Page, Person
 END = NOW + timedelta(days=20)
 """When the paid period of `subscribed()` ends."""
 UNKNOWN = "01jcgfqad406rsfjcgq44g9djq"
+ENDLESS_ADDRESS = "a" + "\u0316\u0300" * 35_000 + "@b.co"
+"""Takes seconds to be brought into its normal form; of the most that a form may hold it would be a minute."""
 CANCELED = {
     "status": "canceled",
     "canceled_at": NOW - timedelta(days=1),

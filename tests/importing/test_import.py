@@ -1,6 +1,7 @@
 """`portal import`: files in the API's own shapes become rows, all of them or none."""
 
 import json
+import time
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from portal.domain.mails import Mail
 from portal.domain.payment_methods import PaymentMethod
 from portal.domain.subscriptions import Subscription
 from portal.importing import ImportRefused, source
+from tests.customer import visits
 
 AEROEDIT = config.ROOT / "portal" / "demo" / "data" / "aeroedit.json"
 DEMO: dict[str, Any] = json.loads(AEROEDIT.read_text())
@@ -405,6 +407,13 @@ def test_twenty_problems_are_listed_and_the_rest_counted(database: str) -> None:
     lines = refusal([{"id": AMELIA, "email": "nobody"}] * 30).splitlines()
     assert len(lines) == 22
     assert lines[-2] == "… and 10 more"
+
+
+def test_an_address_made_to_be_judged_for_minutes_is_refused_at_once(april: None) -> None:
+    began = time.process_time()
+    told = refusal([entity("customers", AMELIA) | {"email": visits.ENDLESS_ADDRESS}])
+    assert time.process_time() - began < 5
+    assert "An email address has 254 characters at most." in told
 
 
 def test_the_same_entry_twice_is_refused(april: None) -> None:

@@ -1,6 +1,7 @@
 """Staff sign in by a link in a mail: once, for ten minutes, the newest only; alike for every address."""
 
 import re
+import time
 from functools import partial
 from typing import Any
 
@@ -243,6 +244,14 @@ def test_what_is_no_address_is_said_and_nothing_is_sent(person: Person, email: s
     assert "Enter an email address" in answer
     assert "<script>x" not in answer.html
     assert visits.mails() == []
+
+
+def test_an_address_made_to_be_judged_for_minutes_is_refused_at_once(person: Person) -> None:
+    ask(person)
+    began = time.process_time()
+    answer = ask(person, visits.ENDLESS_ADDRESS)
+    assert time.process_time() - began < 0.5
+    assert (answer.status, "Enter an email address" in answer) == (400, True)
 
 
 @pytest.mark.parametrize(
