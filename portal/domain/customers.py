@@ -80,7 +80,8 @@ class Business(Base):
 
 
 def email_key(email: str) -> str:
-    return email.strip().casefold()
+    """An address in the form in which two spellings are the same person; `ß` is not `ss`."""
+    return email.strip().lower()
 
 
 def get(customer_id: str) -> Customer:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal import clock, ids
+from portal import clock, email_address, ids
 from portal.db import Base, session
 from portal.domain import audit, mails
 from portal.domain.actors import Actor
@@ -48,7 +48,7 @@ class StaffMember(Base):
 
 def email_key(email: str) -> str:
     """An address in the form in which two spellings are the same person."""
-    return email.strip().casefold()
+    return email_address.key(email)
 
 
 def add(email: str, *, by: Actor, role: str | None = None, name: str | None = None) -> StaffMember:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from portal import brand, config, i18n, links
+from portal import brand, config, email_address, i18n, links
 from portal.domain.mails import FRESH_LINK_LIFETIME, Mail
 
 _TEMPLATES = config.ROOT / "templates" / "email"
@@ -89,7 +89,7 @@ def _mailbox(address: str, name: str = "") -> Address:
         raise UnusableAddress("not an address")
     local, domain = address.rsplit("@", 1)
     try:
-        return Address(_one_line(name), username=local, domain=domain.encode("idna").decode())
+        return Address(_one_line(name), username=local, domain=email_address.ascii_domain(domain))
     except ValueError:
         raise UnusableAddress("not an address") from None
 

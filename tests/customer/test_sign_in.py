@@ -206,6 +206,14 @@ def test_an_address_made_to_be_judged_for_minutes_is_refused_at_once(person: Per
     assert len(visits.mails()) == 1
 
 
+def test_two_addresses_that_differ_in_one_letter_are_two_people(person: Person) -> None:
+    people.customer("Jan Groß", email="Jan@Groß.example")
+    people.customer("Jan Gross", email="jan@gross.example")
+    ask(person, "JAN@groß.example")
+    person.open(mailed_link())
+    assert "Signed in as Jan Groß" in person.press("Sign in")
+
+
 def test_who_is_signed_in_as_another_becomes_the_one_who_redeems(person: Person) -> None:
     visits.come_in(person, people.customer("Daniel Okoro"))
     ask(person)

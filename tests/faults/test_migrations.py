@@ -11,12 +11,26 @@ from alembic.config import Config
 from sqlalchemy import inspect
 
 from portal import cli, config, db
-from portal.domain import listing, schema, search, subscriptions
+from portal.domain import (
+    customers,
+    listing,
+    schema,
+    search,
+    sign_in,
+    sign_in_links,
+    staff,
+    staff_sign_in,
+    subscriptions,
+)
 from portal.domain.listing import Filters
+from portal.domain.sign_in import SignInRequest
+from portal.domain.staff import StaffMember
+from portal.domain.staff_sign_in import StaffSignIn
 from tests import people
 from tests.faults import jobs
 from tests.faults.processes import KILLED, start
 from tests.listed import strays
+from tests.staff import console
 
 SEED = 27
 FEW, MANY = 6, 40
@@ -91,6 +105,43 @@ def test_the_list_is_kept_through_an_upgrade_and_back(empty: str, revision: str)
     with db.transaction():
         assert len(listing.page(Filters(search=search.normal("amelia"))).rows) == 3
     assert strays() == {}
+
+
+def test_who_has_a_letter_that_is_told_apart_now_still_signs_in_after_an_upgrade_and_back(empty: str) -> None:
+    cli.upgrade()
+    who = people.customer("Jan Groß", email="Jan@Groß.example")
+    command.downgrade(alembic(), "0005")
+    assert _key_of(who) == "jan@gross.example"
+    with db.transaction():
+        sign_in_links.ask(SignInRequest, "sil_1", email_key="jan@gross.example", next_path="/portal")
+    cli.upgrade()
+    assert _key_of(who) == "jan@groß.example"
+    with db.transaction():
+        redeemed = sign_in.redeem("sil_1")
+        assert redeemed is not None
+        assert redeemed[0].id == who
+        assert customers.by_email("JAN@groß.example") is not None
+        assert customers.by_email("jan@gross.example") is None
+
+
+def test_a_colleague_who_was_stored_in_another_spelling_still_signs_in_after_an_upgrade(empty: str) -> None:
+    cli.upgrade()
+    member = console.member(email="jan@groß.example")
+    command.downgrade(alembic(), "0005")
+    with db.transaction() as session:
+        session.get_one(StaffMember, member.id).email = "jan@xn--gro-7ka.example"
+        sign_in_links.ask(StaffSignIn, "ssi_1", email_key="jan@xn--gro-7ka.example", next_path="/console")
+    cli.upgrade()
+    with db.transaction():
+        redeemed = staff_sign_in.redeem("ssi_1")
+        assert redeemed is not None
+        assert redeemed[0].id == member.id
+        assert staff.addresses() == ["jan@groß.example"]
+
+
+def _key_of(customer: str) -> str:
+    with db.transaction():
+        return customers.get(customer).email_key
 
 
 @pytest.mark.parametrize(("status", "billed"), [("active", (4, 12000)), ("paused", (4, 12000)), ("trialing", (0, 0))])

@@ -258,8 +258,18 @@ def test_an_address_that_is_not_exactly_one_is_refused(address):
         emails.compose(letter("paused", to=address))
 
 
-def test_a_domain_of_another_script_is_written_so_that_every_server_takes_it():
-    assert str(emails.compose(letter("paused", to="amelia@bücher.example"))["To"]) == "amelia@xn--bcher-kva.example"
+@pytest.mark.parametrize(
+    ("domain", "written"),
+    [
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("groß.example", "xn--gro-7ka.example"),
+        ("gross.example", "gross.example"),
+        ("mail_1.example", "mail_1.example"),
+    ],
+)
+def test_a_domain_of_another_script_is_written_so_that_every_server_takes_it(domain, written):
+    assert str(emails.compose(letter("paused", to=f"amelia@{domain}"))["To"]) == f"amelia@{written}"
 
 
 @pytest.mark.parametrize("accent", ["#ffff00", "#000000", "#ffffff", "#0b5cad"])

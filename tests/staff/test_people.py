@@ -92,6 +92,30 @@ def test_who_is_on_the_staff_is_not_added_again(ada: Person, sam: StaffMember) -
     assert visits.mails() == []
 
 
+@pytest.mark.parametrize(
+    ("typed", "stored", "mailed"),
+    [
+        ("Jan@Groß.example", "jan@groß.example", "jan@xn--gro-7ka.example"),
+        ("jan@GROẞ.example", "jan@groß.example", "jan@xn--gro-7ka.example"),
+        ("jan@xn--gro-7ka.example", "jan@groß.example", "jan@xn--gro-7ka.example"),
+        ("jan@bu\u0308cher.example", "jan@bücher.example", "jan@xn--bcher-kva.example"),
+        ("groß@example.com", "groß@example.com", None),
+    ],
+)
+def test_the_mailbox_that_was_typed_is_let_in_and_no_other(
+    app: Flask, ada: Person, typed: str, stored: str, mailed: str | None
+) -> None:
+    add(ada, email=typed)
+    assert stored in [email for email, _, _ in all_of_them()]
+    [mail] = visits.mails()
+    assert mail.to_address == stored
+    assert mailed is None or str(emails.compose(mail)["To"]) == mailed
+    assert "This address is on the staff already." in add(ada, email=typed)
+    with transaction():
+        assert staff.by_email(typed) is not None
+        assert staff.by_email(stored.replace("ß", "ss").replace("ü", "u")) is None
+
+
 def test_who_was_removed_can_be_added_again_and_is_told_again(ada: Person) -> None:
     add(ada)
     ada.submit(f"/console/staff/{staff_id('kim@aeroedit.example')}/remove")
