@@ -7,6 +7,7 @@ changes in the console shows with the next page.
 
 import gzip
 import hashlib
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from flask import Flask, Response, abort, request
 
 from portal import config
 from portal.config import ConfigError
+
+log = logging.getLogger("portal.brand")
 
 _STATIC = config.ROOT / "static"
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".css": "text/css; charset=utf-8", ".js": "text/javascript"}
@@ -71,7 +74,9 @@ def register(app: Flask, refresh: Callable[[timedelta], None]) -> None:
     """Serves /assets, and tells the templates of this app who the seller is.
 
     `refresh` looks for what another process has changed: a browser may ask this one for a file of that one's page.
+    Raises ConfigError for a logo that can't be read.
     """
+    _refuse_unreadable(config.current().brand_logo)
     assets()
 
     @app.get("/assets/<name>", endpoint="asset")
@@ -89,6 +94,7 @@ def register(app: Flask, refresh: Callable[[timedelta], None]) -> None:
 
 _known: dict[str, Asset] = {}
 """Every file that this process has served, also those of brands that were changed since; the newest last."""
+_missed: set[str] = set()
 _last: tuple[config.Config, dict[str, Any]] | None = None
 
 
@@ -117,7 +123,7 @@ def _brand(settings: config.Config) -> Brand:
         url=settings.brand_url,
         support=re.sub(r"^(mailto:|https?://)", "", settings.brand_support).rstrip("/"),
         support_href=_contact(settings.brand_support),
-        logo_url=_url("logo") if settings.brand_logo else "",
+        logo_url=_url_if_any("logo"),
         address=tuple(line.strip() for line in settings.brand_address.split("|") if line.strip()),
     )
 
@@ -146,8 +152,8 @@ def _build(accent: str, logo: str) -> dict[str, Asset]:
         "passkeys.js": (_STATIC / "passkeys.js").read_bytes(),
         "favicon.svg": (_STATIC / "favicon.svg").read_bytes().replace(b"#0b5cad", accent.encode()),
     }
-    if logo:
-        files["logo" + Path(logo).suffix.lower()] = config.uploaded(logo) or _logo(Path(logo))
+    if picture := _picture(logo):
+        files["logo" + Path(logo).suffix.lower()] = picture
     built = {_path(name, content): _asset(name, content) for name, content in files.items()}
     for path in [*_known][: max(0, len(_known) + len(built) - _MOST_KNOWN)]:
         _known.pop(path, None)
@@ -168,7 +174,27 @@ def _url(stem: str) -> str:
     return next(path for path in assets() if path.startswith(f"/assets/{stem}-"))
 
 
-def _logo(path: Path) -> bytes:
+def _url_if_any(stem: str) -> str:
+    return next((path for path in assets() if path.startswith(f"/assets/{stem}-")), "")
+
+
+def _refuse_unreadable(logo: str) -> None:
+    if logo and config.uploaded(logo) is None:
+        _read(Path(logo))
+
+
+def _picture(logo: str) -> bytes | None:
+    """The logo's file. One that has gone since the start is missed, and no page for it."""
+    try:
+        return (config.uploaded(logo) or _read(Path(logo))) if logo else None
+    except ConfigError as wrong:
+        if logo not in _missed:
+            _missed.add(logo)
+            log.warning("pages show no logo until the next start: %s", wrong)
+        return None
+
+
+def _read(path: Path) -> bytes:
     if path.suffix.lower() not in {".svg", ".png"}:
         raise ConfigError("PORTAL_BRAND_LOGO must be the path of an SVG or PNG file.")
     try:

@@ -1,12 +1,14 @@
 """The seller's settings in the console: set without the shell, in force at once, reset, recorded."""
 
 import io
+import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from portal import config, db
+from portal import config, create_app, db
 from portal.db import transaction
 from portal.domain import cancellation, seller_settings
 from portal.domain.seller_settings import SellerSetting
@@ -326,6 +328,9 @@ def test_the_index_tells_every_value_and_what_is_set_here(ada: Person) -> None:
         assert session.get(SellerSetting, "version").value == "1"  # type: ignore[union-attr]
 
 
+DRAWING = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"><path d="M0 0h2v1H0z"/></svg>'
+
+
 def upload(somebody: Person, content: bytes, name: str = "logo.svg", **fields: str) -> Page:
     page = open_section(somebody, "business")
     form = next(each for each in page.forms if "brand_name" in each.fields)
@@ -335,18 +340,53 @@ def upload(somebody: Person, content: bytes, name: str = "logo.svg", **fields: s
 
 
 def test_an_uploaded_logo_is_shown_served_and_taken_away_again(ada: Person, person: Person) -> None:
-    drawing = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"><path d="M0 0h2v1H0z"/></svg>'
-    assert "Logo: the uploaded file" in upload(ada, drawing)
+    assert "Logo: the uploaded file" in upload(ada, DRAWING)
     url = person.open("/portal/sign-in").html.partition('<img src="')[2].partition('"')[0]
     served = person.open(url)
-    assert served.response.get_data() == drawing
+    assert served.response.get_data() == DRAWING
     assert served.headers["Content-Type"] == "image/svg+xml"
     assert served.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    assert "Nothing was changed" in upload(ada, drawing)
+    assert "Nothing was changed" in upload(ada, DRAWING)
     open_section(ada, "business")
     assert "Logo: none" in ada.press("Save business", **{"no-logo": "yes"})
     assert "<img" not in person.open("/portal/sign-in").html
     assert person.open(url).status == 200, "a page that is still open shows it"
+
+
+def test_a_logo_whose_file_has_gone_is_missed_and_no_page_with_it(
+    ada: Person, person: Person, configure: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "logo.svg"
+    file.write_bytes(DRAWING)
+    configure(brand_logo=str(file))
+    assert '<img src="/assets/logo-' in person.open("/portal/sign-in").html
+    file.unlink()
+    with caplog.at_level(logging.WARNING, "portal.brand"):
+        for colour in ("#112233", "#445566"):
+            assert "Saved. It is in force now" in save(ada, "business", brand_accent=colour)
+            shown = person.open("/portal/sign-in")
+            assert (shown.status, "<img" in shown.html) == (200, False)
+    [warning] = caplog.records
+    assert "PORTAL_BRAND_LOGO can't be read: No such file or directory." in warning.getMessage()
+
+
+def test_going_back_to_a_logo_whose_file_has_gone_shows_none(
+    ada: Person, person: Person, configure: Any, tmp_path: Path
+) -> None:
+    configure(brand_logo=str(tmp_path / "gone.svg"))
+    upload(ada, DRAWING)
+    assert '<img src="/assets/logo-' in person.open("/portal/sign-in").html
+    open_section(ada, "business")
+    assert ada.press("Save business", **{"reset-brand_logo": "yes"}).status == 200
+    shown = person.open("/portal/sign-in")
+    assert (shown.status, "<img" in shown.html) == (200, False)
+
+
+@pytest.mark.parametrize("name", ["gone.svg", "logo.gif", ""])
+def test_a_logo_that_can_not_be_read_stops_the_start(configure: Any, tmp_path: Path, name: str) -> None:
+    configure(brand_logo=f"{tmp_path}/{name}")
+    with pytest.raises(config.ConfigError, match="PORTAL_BRAND_LOGO"):
+        create_app()
 
 
 @pytest.mark.parametrize("content", [b"", b"<html><script>alert(1)</script></html>", b"x" * 300_000])
