@@ -46,7 +46,7 @@ def deliveries(id: str) -> str:
         newer=here() if after else "",
         older=here(after=shown[-1][0].id) if len(found) > _A_PAGE else "",
         week_ago=(clock.now() - timedelta(days=7)).date().isoformat(),
-        count=request.args.get("count", type=int) or 0,
+        count=_count(),
         most=notifications.MOST_REPLAYED,
     )
 
@@ -94,6 +94,12 @@ def event(id: str) -> str:
         raise NotFound("event", id)
     text = orjson.dumps(found.data, option=orjson.OPT_INDENT_2).decode()
     return render_template("staff/event.html", event=found, text=text, sent=notifications.of_event(id))
+
+
+def _count() -> int | None:
+    """How many were just sent again, by the address; None if it names no number that can be."""
+    count = request.args.get("count", type=int)
+    return count if count is not None and 0 <= count <= notifications.MOST_REPLAYED else None
 
 
 def _day(text: str) -> datetime:

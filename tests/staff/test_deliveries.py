@@ -187,6 +187,14 @@ def test_a_day_that_is_none_sends_nothing(ada: Person, since: str) -> None:
     assert len(shop.notes(setting)) == 1
 
 
+@pytest.mark.parametrize("count", ["-5", "many", "1001", ""])
+def test_a_number_that_can_not_be_is_not_told(ada: Person, count: str) -> None:
+    page = ada.open(f"/console/destinations/{shop.destination(ENDPOINT)}/deliveries?done=replayed&count={count}")
+    assert page.status == 200
+    assert "Sent again" not in page
+    assert "nothing to send again" not in page
+
+
 @pytest.mark.parametrize("query", ["status=gone", "after=x", "after=' OR 1=1", "status=failed'"])
 def test_what_is_no_filter_is_refused(ada: Person, query: str) -> None:
     setting = shop.destination(ENDPOINT)
