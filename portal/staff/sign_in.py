@@ -6,7 +6,7 @@ redeems it, once. The other way in is a passkey (passkeys.py).
 
 from typing import Any
 
-from flask import Response, g, make_response, render_template, request, url_for
+from flask import Response, current_app, g, make_response, render_template, request, url_for
 from flask_login import current_user
 
 from portal import access, config, forms, limits, tokens, web
@@ -87,7 +87,13 @@ def next_path(wanted: str) -> str:
     inside = wanted == "/console" or wanted.startswith(("/console/", "/console?"))
     plain = wanted.lower().replace("%2e", ".")
     leads_on = not any(each in plain for each in ("\\", "//", "/."))  # browsers take "/console/../x" for "/x"
-    return wanted if inside and leads_on and wanted.isprintable() and len(wanted) <= _LONGEST_PATH else "/console"
+    fits = inside and leads_on and wanted.isprintable() and len(wanted) <= _LONGEST_PATH
+    return wanted if fits and _is_shown(wanted.partition("?")[0]) else "/console"
+
+
+def _is_shown(path: str) -> bool:
+    """Whether there is a page to look at, and not just a form's button."""
+    return current_app.url_map.bind("").test(path, "GET")
 
 
 def _page(wanted: str, **more: Any) -> Response:

@@ -259,6 +259,10 @@ def test_an_address_made_to_be_judged_for_minutes_is_refused_at_once(person: Per
     [
         ("/console/account?x=1", "/console/account?x=1"),
         ("/console?x=1", "/console?x=1"),
+        ("/console/subscriptions/sub_1/cancel", "/console/subscriptions/sub_1/cancel"),
+        ("/console/sign-out", "/console"),
+        ("/console/subscriptions/sub_1/cancel/", "/console"),
+        ("/console/nothing", "/console"),
         ("https://evil.example", "/console"),
         ("//evil.example", "/console"),
         ("/console//evil.example", "/console"),
