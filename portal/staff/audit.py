@@ -18,6 +18,7 @@ from portal.errors import InvalidRequest
 from portal.staff import bp
 
 _PAGE, _BATCH, _LONGEST = 50, 500, 100
+_FILTERS = ("actor", "action", "subject", "since", "until")
 _HEADER = ("id", "time (UTC)", "action", "who", "who (id)", "who (kind)", "way", "about", "customer", "facts")
 
 
@@ -27,14 +28,14 @@ def audit_page() -> str:
     before = request.args.get("before")
     if before is not None and not ids.is_id(before, "aud"):
         raise InvalidRequest("invalid_field", "before must be the id of an entry. Nothing was looked up.")
-    found = audit.find(**_filters(), before=before, limit=_PAGE + 1)
+    asked, found = _asked(), audit.find(**_filters(), before=before, limit=_PAGE + 1)
     return render_template(
         "staff/audit.html",
         entries=found[:_PAGE],
-        filtered={name: request.args.get(name, "") for name in ("actor", "action", "subject", "since", "until")},
-        is_filtered=any(_filters().values()),
-        people=[(each.id, each.called) for each in staff.ever()],
-        kinds=[(each, each.replace("_", " ").replace(".", ": ")) for each in audit.actions()],
+        filtered=dict.fromkeys(_FILTERS, "") | asked,
+        is_filtered=bool(asked),
+        people=_people(asked.get("actor", "")),
+        kinds=_kinds(asked.get("action", "")),
         older=_address(before=found[_PAGE - 1].id) if len(found) > _PAGE else None,
         newest=_address() if before else None,
         export=f"/console/audit.csv?{urlencode(_asked())}",
@@ -56,6 +57,23 @@ def audit_export() -> Response:
     return response
 
 
+def _people(wanted: str) -> list[tuple[str, str]]:
+    """Who can be chosen; also whoever an address asks for: a customer, or an app's key."""
+    people = {"": "Anybody", "shell": "Command line"} | {each.id: each.called for each in staff.ever()}
+    return list((people | {wanted: people.get(wanted, wanted)}).items())
+
+
+def _kinds(wanted: str) -> list[tuple[str, str]]:
+    """What can be chosen; also what an address asks for, such as all that begins with `staff.`."""
+    kinds = dict.fromkeys((*audit.actions(), *((wanted,) if wanted else ())))
+    return [("", "Anything"), *((each, _words(each)) for each in kinds)]
+
+
+def _words(action: str) -> str:
+    words = action.replace("_", " ").replace(".", ": ")
+    return f"{words}anything" if action.endswith(".") else words
+
+
 def _rows(filters: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
     before = None
     while batch := audit.find(**filters, before=before, limit=_BATCH):
@@ -69,7 +87,7 @@ def _rows(filters: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 def _asked() -> dict[str, str]:
     """The filters as they stand in the address; short and of letters only, for an export writes them down."""
-    asked = {name: request.args.get(name, "").strip() for name in ("actor", "action", "subject", "since", "until")}
+    asked = {name: request.args.get(name, "").strip() for name in _FILTERS}
     if not all(len(value) <= _LONGEST and value.isprintable() for value in asked.values()):
         raise InvalidRequest("invalid_field", "The address names a filter that does not exist. Nothing was looked up.")
     return {name: value for name, value in asked.items() if value}

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from flask import Flask
@@ -97,6 +98,23 @@ def test_it_is_filtered_by_who_what_about_and_day(ada: Person, the_clock: Any) -
     assert shown(action="thing.done", since="2026-11-23") == 2
     assert shown(action="thing.done", until="2026-11-21") == 1
     assert "Nothing on record fits" in ada.open("/console/audit?subject=nobody")
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("actor=ctm_1&action=staff.", ("ctm_1", "staff: anything")),
+        ("actor=shell&action=thing.made", ("Command line", "thing: made")),
+        ("", ("Anybody", "Anything")),
+    ],
+)
+def test_a_filter_that_is_in_force_is_shown_and_sent_again(ada: Person, query: str, shown: tuple[str, str]) -> None:
+    page = ada.open(f"/console/audit?{query}")
+    wanted = dict(parse_qsl(query))
+    fields = page.forms[1].fields
+    assert (fields["actor"], fields["action"]) == (wanted.get("actor", ""), wanted.get("action", ""))
+    for each in shown:
+        assert each in page
 
 
 @pytest.mark.parametrize(
