@@ -30,10 +30,10 @@ def create(
 ) -> Transaction:
     """A transaction that is ready as soon as customer and address are known, else a draft.
 
-    Raises NotFound, EntityArchived, TransactionRefusal.
+    What is bought again (`again_of`) has no trial. Raises NotFound, EntityArchived, TransactionRefusal.
     """
     now = clock.now()
-    lines = lines_of(items, currency_code)
+    lines = lines_of(items, currency_code, has_trial=columns.get("again_of") is None)
     made = Transaction(
         **{"collection_mode": "automatic"} | columns,
         id=ids.new("txn"),
@@ -66,7 +66,7 @@ def update(transaction: Transaction, wanted: dict[str, Any], *, by: Actor) -> No
     refuse_record(transaction)
     if "items" in wanted or "currency_code" in wanted:
         items = wanted.pop("items", None) or items_of(transaction)
-        lines = lines_of(items, wanted.pop("currency_code", None))
+        lines = lines_of(items, wanted.pop("currency_code", None), has_trial=transaction.again_of is None)
         wanted |= {"lines": lines, "amount": sum(each["amount"] for each in lines)}
         wanted["currency_code"] = lines[0]["price"]["unit_price"]["currency_code"]
         if _without_ids(lines) == _without_ids(transaction.lines):
@@ -114,12 +114,13 @@ def call_off(transaction_id: str, *, by: Actor) -> Transaction:
 def again(subscription: Any, *, by: Actor) -> Transaction:
     """The transaction with which the customer of a canceled subscription buys the same again; asked twice, the same.
 
-    Raises Changed if it is not canceled; EntityArchived or TransactionRefusal if it is no longer sold like this.
+    It is paid from the start: who had it already gets no trial. Raises Changed if it is not canceled; EntityArchived or
+    TransactionRefusal if it is no longer sold like this.
     """
     if subscription.status != "canceled":
         raise Changed("The subscription is not canceled. Nothing was changed; it can be kept as it is.")
     items = [(item.price_id, item.quantity) for item in subscription.items]
-    lines = lines_of(items)
+    lines = lines_of(items, has_trial=False)
     mine = (Transaction.again_of == subscription.id, Transaction.customer_id == subscription.customer_id)
     opened = session().scalar(
         select(Transaction).where(*mine, Transaction.status.in_(UNBILLED)).order_by(Transaction.id.desc()).limit(1)
@@ -138,8 +139,8 @@ def again(subscription: Any, *, by: Actor) -> Transaction:
     )
 
 
-def lines_of(items: Items, currency_code: str | None = None) -> list[dict[str, Any]]:
-    """The lines of what is bought; during a trial a recurring one costs nothing.
+def lines_of(items: Items, currency_code: str | None = None, *, has_trial: bool = True) -> list[dict[str, Any]]:
+    """The lines of what is bought; during a trial, if it is given, a recurring one costs nothing.
 
     Raises EntityArchived, TransactionRefusal.
     """
@@ -150,18 +151,18 @@ def lines_of(items: Items, currency_code: str | None = None) -> list[dict[str, A
     prices = {each.id: each for each in session().scalars(found)}
     for price_id, quantity in items:
         _refuse_unsold(prices.get(price_id), price_id, quantity)
-    _refuse_mixed([prices[each] for each in wanted], currency_code)
+    _refuse_mixed([prices[each] for each in wanted], currency_code, has_trial=has_trial)
     if sum(prices[price_id].amount * quantity for price_id, quantity in items) > charges.MOST:
         raise TransactionRefusal(
             "transaction_item_quantity_out_of_range", f"All items may cost {charges.MOST} at most. Nothing was changed."
         )
-    return [line(prices[price_id], quantity) for price_id, quantity in items]
+    return [line(prices[price_id], quantity, has_trial=has_trial) for price_id, quantity in items]
 
 
 def is_stale(transaction: Transaction) -> bool:
     """Whether a price was changed so much since that what would begin is not what was ordered."""
     found = select(Price).where(Price.id.in_([price_id for price_id, _ in items_of(transaction)]))
-    terms = ("billing_cycle", "trial_period", "payments")
+    terms = ("billing_cycle", "payments", *(("trial_period",) if transaction.again_of is None else ()))
     now = {each.id: shapes.price(each) for each in session().scalars(found)}
     for each in transaction.lines:
         then, price = each["price"], now[each["price"]["id"]]
@@ -172,14 +173,14 @@ def is_stale(transaction: Transaction) -> bool:
     return False
 
 
-def line(price: Price, quantity: int, *, free: bool = False) -> dict[str, Any]:
-    """One line of a transaction; `amount` is in minor units."""
-    unit = 0 if free or price.trial_interval else price.amount
+def line(price: Price, quantity: int, *, free: bool = False, has_trial: bool = True) -> dict[str, Any]:
+    """One line of a transaction; `amount` is in minor units. Without its trial a price is taken down as having none."""
+    unit = 0 if free or (has_trial and price.trial_interval) else price.amount
     return {
         "id": ids.new("txnitm"),
         "quantity": quantity,
         "amount": unit * quantity,
-        "price": shapes.price(price),
+        "price": {**shapes.price(price), **({} if has_trial else {"trial_period": None})},
         "product": shapes.product(price.product),
     }
 
@@ -229,8 +230,8 @@ def _refuse_unsold(price: Price | None, price_id: str, quantity: int) -> None:
         )
 
 
-def _refuse_mixed(prices: list[Price], currency_code: str | None) -> None:
-    """One currency, and for what recurs one cycle, one trial and one number of payments."""
+def _refuse_mixed(prices: list[Price], currency_code: str | None, *, has_trial: bool) -> None:
+    """One currency, and for what recurs one cycle, one trial (if it is given) and one number of payments."""
     currencies = sorted({each.currency_code for each in prices} | ({currency_code} if currency_code else set()))
     if len(currencies) > 1:
         raise TransactionRefusal(
@@ -243,7 +244,7 @@ def _refuse_mixed(prices: list[Price], currency_code: str | None) -> None:
             "transaction_price_different_billing_cycle",
             "Recurring items must be billed in one cycle. Nothing was changed.",
         )
-    if len({(each.trial_interval, each.trial_frequency) for each in recurring}) > 1:
+    if has_trial and len({(each.trial_interval, each.trial_frequency) for each in recurring}) > 1:
         raise TransactionRefusal(
             "transaction_price_different_trial_period", "Recurring items must have one trial. Nothing was changed."
         )

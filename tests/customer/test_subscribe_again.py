@@ -9,16 +9,19 @@ from sqlalchemy import select
 from portal import ids
 from portal.db import session, transaction
 from portal.domain.catalog import Price
-from portal.domain.subscriptions import Subscription
+from portal.domain.subscriptions import Subscription, SubscriptionItem
 from portal.domain.transactions import Transaction
 from tests import people
+from tests.api import billing
 from tests.api.calls import App
 from tests.api.test_transactions import address, archive_product_of, change
+from tests.conftest import NOW
 from tests.customer import visits
-from tests.customer.test_checkout import CARD, every
+from tests.customer.test_checkout import CARD, every, trial
 from tests.person import Person
 
 BUTTON = "Subscribe again"
+DATED = {"created_at": NOW, "updated_at": NOW}
 
 
 def ended(customer_id: str | None = None, with_address: bool = True, **fields: Any) -> str:
@@ -155,3 +158,92 @@ def test_over_the_api_the_old_items_do_the_same(app: Flask, person: Person, sub:
     assert paid["status"] == "completed"
     begun = seller.get(f"/subscriptions/{paid['subscription_id']}").json["data"]
     assert (begun["status"], begun["items"][0]["quantity"]) == ("active", 10)
+
+
+# No second trial
+
+
+@pytest.fixture
+def after_trial(app: Flask) -> str:
+    """A subscription that was canceled in its trial of 14 days."""
+    sub = ended(first_billed_at=None)
+    trial(price_of(sub))
+    return sub
+
+
+def test_what_is_bought_again_has_no_trial_and_is_paid_today(person: Person, after_trial: str) -> None:
+    come(person, after_trial)
+    page = person.press(BUTTON)
+    assert "Due today $300.00" in page
+    assert "trial" not in page.words.lower()
+    assert "Next payment $300.00 on 21 December 2026" in page
+    assert "AeroEdit Pro is yours" in person.press("Pay $300.00")
+    _, new = every(Subscription)
+    assert (new.status, new.first_billed_at, new.next_billed_at) == ("active", NOW, NOW.replace(month=12))
+    assert [each.trial_ends_at for each in every(SubscriptionItem) if each.subscription_id == new.id] == [None]
+    assert billing.charged() == [30000]
+
+
+def test_canceled_and_bought_again_and_again_each_one_is_paid(person: Person, after_trial: str) -> None:
+    sub = after_trial
+    for _ in range(3):
+        come(person, sub)
+        person.press(BUTTON)
+        person.press("Pay $300.00")
+        sub = every(Subscription)[-1].id
+        change(sub, Subscription, **visits.CANCELED)
+    assert billing.charged() == [30000] * 3
+
+
+def test_pressed_twice_it_is_the_same_order_without_a_trial(person: Person, after_trial: str) -> None:
+    for _ in range(2):
+        come(person, after_trial)
+        person.press(BUTTON)
+    (bought,) = every(Transaction)
+    assert (bought.amount, bought.lines[0]["price"]["trial_period"]) == (30000, None)
+
+
+def test_a_trial_that_the_price_gets_while_the_order_is_open_closes_nothing(person: Person, sub: str) -> None:
+    come(person, sub)
+    person.press(BUTTON)
+    trial(price_of(sub))
+    assert "AeroEdit Pro is yours" in person.press("Pay $300.00")
+    assert every(Subscription)[-1].status == "active"
+
+
+def test_an_app_that_changes_such_an_order_brings_no_trial_back(person: Person, after_trial: str, app: Flask) -> None:
+    come(person, after_trial)
+    person.press(BUTTON)
+    (bought,) = every(Transaction)
+    items = [{"price_id": price_of(after_trial), "quantity": 2}]
+    changed = App(app).patch(f"/transactions/{bought.id}", {"items": items}).json["data"]
+    assert changed["details"]["totals"]["total"] == "6000"
+    assert changed["items"][0]["price"]["trial_period"] is None
+
+
+def test_prices_with_different_trials_are_bought_again_together(person: Person, after_trial: str) -> None:
+    other = trial(people.price(500, product="Analytics"), days=30)
+    with transaction():
+        session().add(SubscriptionItem(subscription_id=after_trial, position=1, price_id=other, **DATED))
+    come(person, after_trial)
+    assert "Due today $305.00" in person.press(BUTTON)
+
+
+def test_an_order_of_an_app_keeps_its_trial_whoever_buys(person: Person, after_trial: str, app: Flask) -> None:
+    body = {
+        "items": [{"price_id": price_of(after_trial), "quantity": 10}],
+        "customer_id": visits.owner(after_trial),
+        "address_id": people.row(after_trial).address_id,
+    }
+    made = App(app).post("/transactions", body).json["data"]
+    assert made["details"]["totals"]["total"] == "0"
+    person.open(made["checkout"]["url"])
+    assert "Your trial of AeroEdit Pro has begun" in person.press("Start the trial", **CARD)
+
+
+def test_a_payment_plan_that_is_bought_again_has_its_first_payment_today(person: Person, after_trial: str) -> None:
+    change(price_of(after_trial), Price, payments=3)
+    come(person, after_trial)
+    assert "3 payments, $900.00 in all" in person.press(BUTTON)
+    person.press("Pay $300.00")
+    assert every(Subscription)[-1].remaining_payments == 2
