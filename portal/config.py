@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from portal import locales
+
 ROOT = Path(__file__).resolve().parent.parent
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -138,7 +140,7 @@ class Config:
     brand_support: str = _setting("", "email address or URL that customers are told to turn to")
     brand_url: str = _setting("", "the seller's own site; the link back, unless the session has a return_url")
     brand_address: str = _setting("", "the seller's postal address and tax id on invoices; `|` breaks a line")
-    languages: tuple[str, ...] = _setting("en,de", "languages offered, the first is the fallback", words)
+    languages: tuple[str, ...] = _setting("en,de", "languages offered, the first is the fallback", locales.several)
 
     api_link_lifetime: timedelta = _setting("1h", "how long links of a portal session work by default", duration)
     api_link_longest: timedelta = _setting("24h", "the longest lifetime an app may ask for", duration)

@@ -1,7 +1,6 @@
 """Words, dates and money in the reader's language. Catalogs are `portal/locale/<language>.po`, compiled at start."""
 
 import io
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,17 +8,17 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from babel import Locale, UnknownLocaleError, negotiate_locale
+from babel import Locale, negotiate_locale
+from babel.core import get_global
 from babel.dates import format_date, get_timezone_name
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment
 
-from portal import config, money
+from portal import config, locales, money
 
 _DIRECTORY = config.ROOT / "portal" / "locale"
-_LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _language: ContextVar[str] = ContextVar("language", default="en")
 _zone: ContextVar[str | None] = ContextVar("zone", default=None)
 
@@ -42,7 +41,13 @@ def speak(language: str, zone: str | None = None) -> None:
 
 
 def language() -> str:
+    """The language spoken now, as babel spells it: `de_AT`."""
     return _language.get()
+
+
+def language_tag() -> str:
+    """The same as HTML and mails spell it: `de-AT`."""
+    return language().replace("_", "-")
 
 
 def pick(*wanted: str) -> str:
@@ -52,7 +57,18 @@ def pick(*wanted: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _negotiated(wanted: tuple[str, ...], offered: tuple[str, ...]) -> str:
-    return negotiate_locale([each.replace("-", "_") for each in wanted if each], offered) or offered[0]
+    spelled = [each.replace("-", "_") for each in wanted if each]
+    return next((fits for each in spelled if (fits := _nearest(each, offered))), offered[0])
+
+
+def _nearest(wanted: str, offered: tuple[str, ...]) -> str | None:
+    """The offered one, or else one of the same language: `de` and `de_CH` → `de_AT`."""
+    language = wanted.partition("_")[0].lower()
+    language = get_global("language_aliases").get(language, language)
+    found = (negotiate_locale([wanted], offered) or "").lower()  # spelled as it was wanted
+    exact = (each for each in offered if each.lower() == found)
+    alike = (each for each in offered if each.partition("_")[0] == language)
+    return next(exact, None) or next(alike, None)
 
 
 def gettext(message: str) -> str:
@@ -126,7 +142,7 @@ def install(environment: Environment) -> None:
     environment.add_extension("jinja2.ext.i18n")
     environment.install_gettext_callables(gettext, ngettext, newstyle=True, pgettext=pgettext)  # type: ignore[attr-defined]
     environment.filters.update(instant=instant, day=day, end=end, end_day=end_day, money=amount)
-    environment.globals.update(each_period=each_period, language=language)
+    environment.globals.update(each_period=each_period, language=language_tag)
     environment.policies["ext.i18n.trimmed"] = True
 
 
@@ -155,12 +171,14 @@ def _time_zone() -> tzinfo:
 
 @lru_cache
 def _catalog(language: str) -> NullTranslations:
-    path = _DIRECTORY / f"{language}.po"
+    """The texts of a language: its own, or those it is a kind of; English where there are none."""
+    own, wider = (_DIRECTORY / f"{each}.po" for each in (language, language.partition("_")[0]))
+    path = own if own.exists() else wider
     if not path.exists():
         return NullTranslations()
     compiled = io.BytesIO()
     with path.open("rb") as source:
-        write_mo(compiled, read_po(source, locale=language))
+        write_mo(compiled, read_po(source, locale=path.stem))
     compiled.seek(0)
     return Translations(compiled)
 
@@ -172,13 +190,13 @@ def available() -> tuple[str, ...]:
 
 def name(language: str) -> str:
     """A language's name in English; the text itself if it names none."""
-    return (Locale.parse(language.replace("-", "_")).english_name or language) if is_locale(language) else language
+    return (Locale.parse(locales.spelled(language)).english_name or language) if is_locale(language) else language
 
 
 def is_locale(text: str) -> bool:
     """Whether a text names a language, such as `en` or `de-AT`."""
     try:
-        Locale.parse(text.replace("-", "_"))
-    except (UnknownLocaleError, ValueError):
+        locales.spelled(text)
+    except ValueError:
         return False
-    return _LOCALE.fullmatch(text) is not None
+    return True

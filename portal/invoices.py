@@ -90,7 +90,7 @@ def _contents(
     state, detail = _state(transaction)
     return _words() | {
         "heading": _("Revised invoice") if transaction.revised_at else _("Invoice"),
-        "language": i18n.language().partition("-")[0],
+        "language": i18n.language().partition("_")[0],
         "accent": brand.readable(config.current().brand_accent, on="#ffffff"),
         "title": _text(_title(transaction) % {"number": number}),
         "seller": _text(seller.name),
@@ -238,7 +238,7 @@ def _address(address: Address | None) -> list[str]:
     town = f"{address.postal_code or ''} {address.city or ''}".strip()
     if address.region:
         town = f"{address.city or ''}, {address.region} {address.postal_code or ''}".strip(", ")
-    country = Locale.parse(i18n.language(), sep="-").territories.get(address.country_code, address.country_code)
+    country = Locale.parse(i18n.language()).territories.get(address.country_code, address.country_code)
     return [line for line in (address.first_line, address.second_line, town, country) if line]
 
 

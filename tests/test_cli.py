@@ -168,12 +168,31 @@ def test_a_printed_secret_is_long_enough() -> None:
         ({"PORTAL_DEMO_MAILBOX": "mails"}, "for development only"),
         ({"PORTAL_RENEWAL_GRACE": "5s"}, "must be 20s or more"),
         ({"PORTAL_BRAND_ACCENT": "blue"}, "PORTAL_BRAND_ACCENT is not usable"),
+        ({"PORTAL_LANGUAGES": "xx"}, "PORTAL_LANGUAGES is not usable: it takes languages such as en or de"),
+        ({"PORTAL_LANGUAGES": "en,english"}, "PORTAL_LANGUAGES is not usable"),
+        ({"PORTAL_LANGUAGES": "de_DE.UTF-8"}, "PORTAL_LANGUAGES is not usable"),
+        ({"PORTAL_LANGUAGES": "de_DE@euro"}, "PORTAL_LANGUAGES is not usable"),
+        ({"PORTAL_LANGUAGES": " , "}, "PORTAL_LANGUAGES needs at least one language"),
     ],
 )
 def test_an_unsafe_or_mistaken_setting_stops_the_start_with_one_line(changed: dict[str, str], words: str) -> None:
     config.load(SAFE)
     with pytest.raises(config.ConfigError, match=words):
         config.load(SAFE | changed)
+
+
+@pytest.mark.parametrize(
+    ("said", "spelled"),
+    [
+        ("de-AT", ("de_AT",)),
+        ("pt-br, en", ("pt_BR", "en")),
+        ("DE,de-at,de_AT,de-AT,de", ("de", "de_AT")),
+        ("zh-TW", ("zh_Hant_TW",)),
+    ],
+)
+def test_languages_are_spelled_in_one_way_and_none_stands_twice(said: str, spelled: tuple[str, ...]) -> None:
+    assert config.load(SAFE | {"PORTAL_LANGUAGES": said}).languages == spelled
+    assert config.read("languages", config.written("languages", spelled)) == spelled
 
 
 def test_development_needs_no_setting_at_all() -> None:

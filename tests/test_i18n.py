@@ -14,7 +14,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from flask import Flask, render_template
 
-from portal import config, i18n, invoices
+from portal import config, i18n, invoices, links, locales
 from portal.db import session, transaction
 from portal.domain import bills, subscriptions
 from portal.domain.actors import system
@@ -489,3 +489,70 @@ def test_one_customers_language_does_not_stay_for_the_next(person: Person, someo
 def test_a_portal_that_offers_only_german_falls_back_to_it(configure: Any, person: Person) -> None:
     configure(languages=("de",))
     assert '<html lang="de">' in person.open("/portal/sign-in", **{"Accept-Language": "en"}).html
+
+
+SPELLED = pytest.mark.parametrize(
+    ("offered", "tag", "title"),
+    [
+        ("de-AT", "de-AT", "AeroEdit Pro kündigen"),
+        ("pt-br,en", "pt-BR", "Cancel AeroEdit Pro"),
+        ("zh-TW", "zh-Hant-TW", "Cancel AeroEdit Pro"),
+        ("en-US", "en-US", "Cancel AeroEdit Pro"),
+    ],
+)
+"""Languages as people spell them; ours are English and German."""
+
+
+@once
+@SPELLED
+def test_every_page_speaks_a_language_of_a_country(
+    configure: Any, person: Person, offered: str, tag: str, title: str
+) -> None:
+    configure(languages=locales.several(offered))
+    sub = in_euros(people.customer("Jonas Weber", locale=tag))
+    page = person.open(email_link("cancel", sub))
+    assert (page.status, f'<html lang="{tag}">' in page.html, title in page) == (200, True, True)
+    for path in ("", f"/subscriptions/{sub}", "/payments", "/sign-in", "/nowhere"):
+        assert person.open(f"/portal{path}").status in (200, 403, 404)
+    billed = bill(sub)
+    with transaction():
+        kept = session().get_one(Transaction, billed)
+        assert invoices.of(kept, language=tag).startswith(b"%PDF")
+    shown = person.open(links.checkout_url(billed, expires_at=NOW + timedelta(days=30)))
+    assert (shown.status, f'<html lang="{tag}">' in shown.html) == (200, True)
+
+
+@SPELLED
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_mail_speaks_a_language_of_a_country(
+    configure: Any, the_clock: Any, kind: str, offered: str, tag: str, title: str
+) -> None:
+    configure(languages=locales.several(offered))
+    message = emails.compose(letter(kind, tag))
+    assert message["Content-Language"] == tag
+    assert f'<html lang="{tag}"' in message.get_body(("html",)).get_content()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "offered", "spoken_is"),
+    [
+        ("de", "en,de-AT", "de_AT"),
+        ("de-CH", "en,de-AT", "de_AT"),
+        ("de-AT", "de,de-AT", "de_AT"),
+        ("DE-at", "de,de-AT", "de_AT"),
+        ("DE", "en,de", "de"),
+        ("en-GB", "de-AT,en-US", "en_US"),
+        ("zh-TW", "en,zh-TW", "zh_Hant_TW"),
+        ("iw", "en,he", "he"),
+        ("fr", "de-AT,en", "de_AT"),
+        ("not a language", "de-AT,en", "de_AT"),
+        ("../../etc/passwd", "en,de", "en"),
+    ],
+)
+def test_a_customers_language_may_be_anything(configure: Any, wanted: str, offered: str, spoken_is: str) -> None:
+    configure(languages=locales.several(offered))
+    assert i18n.pick(wanted) == spoken_is
+    with i18n.speaking(wanted, "Europe/Vienna"):
+        assert i18n.instant(ENDS)
+        assert i18n.amount(3000, "EUR")
+    assert i18n.name(wanted)

@@ -255,6 +255,6 @@ def _wrong(said: dict[str, str], asks_email: bool) -> dict[str, str]:
 
 def _countries() -> list[tuple[str, str]]:
     """Code and name of each, in the reader's language and order."""
-    names = Locale.parse(i18n.language(), sep="-").territories
+    names = Locale.parse(i18n.language()).territories
     named = [(code, names.get(code, code)) for code in codes.countries()]
     return sorted(named, key=lambda each: unicodedata.normalize("NFKD", each[1]).casefold())

@@ -61,7 +61,7 @@ def compose(mail: Mail, *, powerless: bool = False) -> EmailMessage:
         context = _context(mail) | (_plain_links(mail) if powerless or preview else {})
         subject, _, text = _render("text", mail.kind, context).partition("\n")
         html = _render("html", mail.kind, context)
-        language = i18n.language()
+        language = i18n.language_tag()
     message = EmailMessage(policy=SMTP)
     message["Subject"] = f"[Preview] {subject}" if preview else subject
     _address(message, mail)

@@ -132,6 +132,7 @@ def test_a_form_that_is_not_ours_changes_nothing(ada: Person) -> None:
         ("customers", {"cancel_reasons": "x" * 81}, "takes up to 80 characters for each reason"),
         ("customers", {"languages": "xx-notone", "first_language": "xx-notone"}, "Languages: takes languages such as"),
         ("customers", {"languages": "en_US.UTF-8", "first_language": "en_US.UTF-8"}, "Languages: takes languages such"),
+        ("customers", {"languages": "xx", "first_language": "xx"}, "Languages: takes languages such as en or de."),
         ("customers", {"first_language": "fr"}, "Languages: needs the first language among"),
         ("links", {"session_idle": "1s"}, "takes 5m to 31d"),
         ("links", {"email_link_lifetime": "soon"}, "Links in mails: takes a number with its unit"),
@@ -286,6 +287,17 @@ def test_a_language_that_is_not_offered_any_more_is_not_spoken(ada: Person, pers
     ada.press("Save customers’ pages", languages="de", first_language="de")
     assert config.current().languages == ("de",)
     assert "Bei Ihren Abos anmelden" in person.open("/portal/sign-in", **{"Accept-Language": "en"})
+
+
+def test_a_language_of_a_country_is_offered_in_one_spelling(ada: Person, person: Person) -> None:
+    open_section(ada, "customers")
+    saved = ada.press("Save customers’ pages", languages="de-at", first_language="de-at")
+    assert "Languages: German (Austria)" in saved
+    assert stored()["languages"] == "de-at"
+    assert config.current().languages == ("de_AT",)
+    assert '<html lang="de-AT">' in person.open("/portal/sign-in").html
+    assert "German (Austria)" in ada.open("/console/mail-previews/cancellation_scheduled")
+    assert "Nothing was changed" in save(ada, "customers")
 
 
 def test_the_colour_is_never_refused_and_its_figures_are_shown(ada: Person, person: Person) -> None:
