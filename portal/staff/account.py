@@ -1,17 +1,25 @@
 """One's own account: name, role, passkeys, and where one is signed in."""
 
 import re
+from datetime import timedelta
 
-from flask import Response, make_response, render_template, url_for
+from flask import Response, make_response, render_template, request, url_for
 from flask_login import current_user
 
-from portal import web
+from portal import clock, web
 from portal.access import staff_required
 from portal.db import transaction
 from portal.domain import audit, passkeys, staff_sessions
 from portal.domain.passkeys import LONGEST_NAME
 from portal.staff import bp, see_other
 
+_RECORDED_AS = {
+    "passkey-added": "staff.passkey_added",
+    "passkey-removed": "staff.passkey_removed",
+    "session-ended": "staff.session_ended",
+    "role-changed": "staff.role_changed",
+}
+_LATELY = timedelta(minutes=5)
 _BROWSERS = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS = (
     ("Android", "Android"),
@@ -30,6 +38,7 @@ def account() -> Response:
     own = current_user.member
     page = render_template(
         "staff/account.html",
+        done=_just_done(),
         member=own,
         passkeys=passkeys.of(own.id),
         passkeys_possible=passkeys.are_possible(),
@@ -61,6 +70,14 @@ def end_other_sessions() -> Response:
         if ended:
             audit.record("staff.sessions_ended", by=current_user.acting(), subject=own.id, email=own.email, ended=ended)
     return see_other(url_for("console.account", done="others-ended", _anchor="done"))
+
+
+def _just_done() -> str:
+    """What the banner tells: what the address says, if the record knows of it."""
+    done, since = request.args.get("done", ""), clock.now() - _LATELY
+    action = _RECORDED_AS.get(done)
+    own = current_user.member.id
+    return done if action is None or audit.find(actor=own, action=action, since=since, limit=1) else ""
 
 
 @bp.app_template_filter("browser")

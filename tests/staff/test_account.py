@@ -75,6 +75,23 @@ def test_all_others_are_signed_out_and_this_one_stays(app: Flask) -> None:
     assert len(console.audited("staff.sessions_ended")) == 1
 
 
+@pytest.mark.parametrize(
+    "done", ["passkey-added", "passkey-removed", "session-ended", "others-ended", "role-changed", "made-up"]
+)
+def test_an_address_alone_says_nothing_that_did_not_happen(app: Flask, done: str) -> None:
+    sam = console.colleague(app)
+    also(console.member())
+    assert 'id="done"' not in sam.open(f"/console/account?done={done}").html
+
+
+def test_what_happened_is_said_for_five_minutes(app: Flask, the_clock: Any) -> None:
+    sam = console.colleague(app)
+    sam.submit(f"/console/account/sessions/{also(console.member())}/end")
+    assert "That browser is signed out." in sam.open("/console/account?done=session-ended")
+    the_clock.advance(minutes=6)
+    assert "That browser is signed out." not in sam.open("/console/account?done=session-ended")
+
+
 def test_nobody_ends_the_session_of_another_here(app: Flask, ada: StaffMember) -> None:
     sam, others = console.colleague(app), also(ada)
     for wrong in (others, "stfses_unknown", "x' OR 1=1", "%00"):
