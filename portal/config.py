@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from portal import locales
 
 ROOT = Path(__file__).resolve().parent.parent
+_LONGEST_WAITS, _MOST_WAITS = 8000, 1000
+"""In characters, and one by one."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -46,14 +48,18 @@ def duration(value: str) -> timedelta:
 
 def durations(value: str) -> tuple[timedelta, ...]:
     """`30s,2m*3` as 30 seconds and three times 2 minutes."""
-    return tuple(each for part in words(value) for each in _repeated(part))
+    too_long = len(value) > _LONGEST_WAITS
+    parts = [] if too_long else [_repeated(part) for part in words(value)]
+    if too_long or sum(times for _, times in parts) > _MOST_WAITS:
+        raise ValueError(f"{_MOST_WAITS} waits at most")
+    return tuple(wait for wait, times in parts for _ in range(times))
 
 
-def _repeated(part: str) -> tuple[timedelta, ...]:
+def _repeated(part: str) -> tuple[timedelta, int]:
     wait, star, times = part.partition("*")
     if star and not re.fullmatch(r"[1-9]\d{0,2}", times):
         raise ValueError("a duration, and behind * how many times, such as 2m*5")
-    return (duration(wait),) * int(times or 1)
+    return duration(wait), int(times or 1)
 
 
 def words(value: str) -> tuple[str, ...]:

@@ -168,6 +168,11 @@ def test_a_printed_secret_is_long_enough() -> None:
         ({"PORTAL_DEMO_MAILBOX": "mails"}, "for development only"),
         ({"PORTAL_RENEWAL_GRACE": "5s"}, "must be 20s or more"),
         ({"PORTAL_BRAND_ACCENT": "blue"}, "PORTAL_BRAND_ACCENT is not usable"),
+        (
+            {"PORTAL_WEBHOOK_RETRIES": "1s*999,1s*2"},
+            "PORTAL_WEBHOOK_RETRIES is not usable: it takes 1000 waits at most",
+        ),
+        ({"PORTAL_MAIL_RETRIES": "1s*999," * 5000}, "PORTAL_MAIL_RETRIES is not usable: it takes 1000 waits at most"),
         ({"PORTAL_LANGUAGES": "xx"}, "PORTAL_LANGUAGES is not usable: it takes languages such as en or de"),
         ({"PORTAL_LANGUAGES": "en,english"}, "PORTAL_LANGUAGES is not usable"),
         ({"PORTAL_LANGUAGES": "de_DE.UTF-8"}, "PORTAL_LANGUAGES is not usable"),

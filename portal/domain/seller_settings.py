@@ -52,7 +52,7 @@ SETTABLE = (
     *("languages", "self_cancellation", "self_cancellation_instructions", "cancel_message", "cancel_reasons"),
     *("payment_exhausted", *BOUNDS),
 )
-_MOST_RETRIES, _MOST_TEXT, _LONGEST_NAME = 12, 2000, 80
+_MOST_RETRIES, _MOST_TEXT, _MOST_TIME, _LONGEST_NAME = 12, 2000, 200, 80
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Controls, and what turns the direction of the text behind it."""
 _ORDERED = (("api_link_lifetime", "api_link_longest"), ("session_idle", "session_longest"))
@@ -134,6 +134,7 @@ def change(wanted: Mapping[str, str | None], *, by: Actor, seen: int, logo: Logo
     Changed, with the changes as its facts, if one of these settings was changed since. After the commit call
     `refresh(timedelta())`.
     """
+    _refuse_endless(wanted)
     counter, rows = _locked()
     if wanted.get(LOGO):
         raise ValueError("a logo is a file")
@@ -155,6 +156,13 @@ def change(wanted: Mapping[str, str | None], *, by: Actor, seen: int, logo: Logo
         by=by,
     )
     return changes
+
+
+def _refuse_endless(wanted: Mapping[str, str | None]) -> None:
+    """Before the lock is taken: while a text is read, nobody else could save."""
+    endless = [name for name, text in wanted.items() if name in BOUNDS and len(text or "") > _MOST_TIME]
+    if endless:
+        raise Unusable(dict.fromkeys(endless, f"takes up to {_MOST_TIME} characters"))
 
 
 def _locked() -> tuple[SellerSetting, dict[str, SellerSetting]]:
@@ -212,10 +220,7 @@ def _out_of_bounds(settings: config.Config, names: Collection[str]) -> dict[str,
     for name in names:
         value = getattr(settings, name)
         if name in BOUNDS:
-            least, most = BOUNDS[name]
-            each = value if isinstance(value, tuple) else (value,)
-            if not all(duration(least) <= one <= duration(most) for one in each):
-                wrong[name] = f"takes {least} to {most}"
+            wrong |= _beyond(name, value if isinstance(value, tuple) else (value,))
         elif isinstance(value, str) and len(value) > _MOST_TEXT:
             wrong[name] = f"takes up to {_MOST_TEXT} characters"
     for shorter, longer in _ORDERED:
@@ -224,14 +229,20 @@ def _out_of_bounds(settings: config.Config, names: Collection[str]) -> dict[str,
     return wrong | _unfit(settings, names)
 
 
+def _beyond(name: str, waits: Sequence[timedelta]) -> dict[str, str]:
+    if len(waits) > _MOST_RETRIES:
+        return {name: f"takes {_MOST_RETRIES} waits at most"}
+    least, most = map(duration, BOUNDS[name])
+    within = all(least <= each <= most for each in waits)
+    return {} if within else {name: "takes {} to {}".format(*BOUNDS[name])}
+
+
 def _unfit(settings: config.Config, names: Collection[str]) -> dict[str, str]:
     wrong: dict[str, str] = {}
     if "brand_name" in names and not 1 <= len(settings.brand_name.strip()) <= _LONGEST_NAME:
         wrong["brand_name"] = f"takes 1 to {_LONGEST_NAME} characters"
     elif "brand_name" in names and _UNSEEN.search(settings.brand_name):
         wrong["brand_name"] = "has a character that is not seen"
-    if "payment_retries" in names and len(settings.payment_retries) > _MOST_RETRIES:
-        wrong["payment_retries"] = f"takes {_MOST_RETRIES} waits at most"
     return wrong
 
 

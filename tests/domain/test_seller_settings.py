@@ -1,6 +1,7 @@
 """What is set in the console lies over the environment: in every process, and never in the way of a start."""
 
 import logging
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -85,6 +86,14 @@ def test_what_is_wrong_is_told_by_field_and_nothing_is_stored(database: str) -> 
     assert set(refused.value.problems) == {"brand_accent", "session_idle", "languages"}
     assert seller_settings.stored() == {}
     assert console.audited("setting.changed") == []
+
+
+@pytest.mark.parametrize("waits", ["1d*999," * 1000, "1h*999," * 28, "1d*999", "1s," * 66])
+def test_a_text_made_to_be_read_for_long_is_refused_at_once(database: str, waits: str) -> None:
+    began = time.process_time()
+    with pytest.raises(Unusable):
+        change(payment_retries=waits)
+    assert time.process_time() - began < 0.5
 
 
 def test_who_has_not_seen_the_newest_changes_nothing(database: str) -> None:
