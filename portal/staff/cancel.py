@@ -1,13 +1,11 @@
 """Cancel payments: choose when, read exactly what will be charged until then, confirm what was read."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import orjson
 from flask import g, render_template, request, url_for
 from flask_login import current_user
 
@@ -19,7 +17,7 @@ from portal.domain.ending import Charge
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import Transaction
 from portal.errors import InvalidField, RoleRefused
-from portal.staff import bp, see_other
+from portal.staff import bp, prints, see_other
 
 PERIOD_END, DATE, NOW = "period_end", "date", "now"
 CHOICES = (PERIOD_END, DATE, NOW)
@@ -95,15 +93,14 @@ def review(subscription: Subscription, asked: Asked) -> Review:
     dropped_charges = 0 if coming else sum(each["amount"] for each in waiting if each["amount"] > 0)
     credit = -sum(each["amount"] for each in waiting if each["amount"] < 0)
     dropped_credit = credit - sum(each.bill.credit for each in coming)
-    told = [
+    seen = prints.of(
         subscription.version,
         asked.choice,
         str(ends_at),
         [(str(each.at), each.due) for each in coming],
         [(each.id, each.due, each.status) for each in owed],
         (dropped_charges, dropped_credit),
-    ]
-    seen = hashlib.sha256(orjson.dumps(told)).hexdigest()[:32]
+    )
     return Review(None if at_once else ends_at, at_once, coming, owed, dropped_charges, dropped_credit, seen)
 
 
