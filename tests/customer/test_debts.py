@@ -11,7 +11,6 @@ from portal.domain import debts, pausing, subscriptions
 from portal.domain.actors import system
 from portal.domain.subscriptions import Subscription
 from portal.domain.transactions import Transaction
-from portal.outbox import emails
 from tests import people, plans
 from tests.api import billing
 from tests.api.calls import App
@@ -54,13 +53,6 @@ def pages(person: Person, sub: str, *names: str) -> list[Any]:
     return [person.open(ways.get(name, f"/portal/subscriptions/{sub}/{name}")) for name in names]
 
 
-def mail(kind: str) -> str:
-    """The words of the one mail of a kind, which its HTML says as well."""
-    [found] = visits.mails(kind)
-    plain, _ = (" ".join(part.get_content().split()) for part in emails.compose(found).iter_parts())
-    return plain
-
-
 def end_of(sub: str) -> Any:
     return people.row(sub).ends_at
 
@@ -74,7 +66,7 @@ def test_what_is_collected_after_the_end_is_told_until_it_is_paid(person: Person
     asked = person.open(email_link("cancel", overdue))
     assert f"Canceling does not settle what is already due. {TRIED}" in asked
     person.press("Cancel at the end of the period")
-    assert "$300.00 is still due, and we keep trying to collect it. No further period is charged." in mail(
+    assert "$300.00 is still due, and we keep trying to collect it. No further period is charged." in visits.mail(
         "cancellation_scheduled"
     )
     the_clock.set(end_of(overdue) + MINUTE)
@@ -84,7 +76,7 @@ def test_what_is_collected_after_the_end_is_told_until_it_is_paid(person: Person
         assert TRIED in page
         assert "Contact AeroEdit" in page
         assert NOTHING_MORE not in page
-    assert "$300.00 is still due, and we keep trying to collect it." in mail("subscription_ended")
+    assert "$300.00 is still due, and we keep trying to collect it." in visits.mail("subscription_ended")
     with transaction():
         debts.of(overdue)[0].next_attempt_at = clock.now()
         subscriptions.get(overdue).payment_method.reference = "sandbox_ok"
@@ -93,7 +85,7 @@ def test_what_is_collected_after_the_end_is_told_until_it_is_paid(person: Person
     for page in pages(person, overdue, "", "cancel", "keep", "portal"):
         assert NOTHING_MORE in page
         assert "still due" not in page
-    receipt = mail("renewed")
+    receipt = visits.mail("renewed")
     assert "This subscription has ended." in receipt
     assert "/cancel" not in receipt
 
@@ -102,7 +94,7 @@ def test_an_open_invoice_is_told_at_the_cancellation_and_at_the_end(
     person: Person, invoiced: str, the_clock: Any
 ) -> None:
     cancel(person, invoiced)
-    told = mail("cancellation_scheduled")
+    told = visits.mail("cancellation_scheduled")
     assert "$300.00 is still due. Please pay the open invoice. No further period is charged." in told
     assert NOTHING_MORE not in told
     for page in pages(person, invoiced, "", "cancel"):
@@ -110,7 +102,7 @@ def test_an_open_invoice_is_told_at_the_cancellation_and_at_the_end(
         assert "There is nothing more for you to do." not in page
     the_clock.set(end_of(invoiced) + MINUTE)
     billing.work()
-    told = mail("subscription_ended")
+    told = visits.mail("subscription_ended")
     assert "$300.00 is still due. Please pay the open invoice." in told
     assert NOTHING_MORE not in told
     for page in pages(person, invoiced, "", "cancel", "keep", "portal"):
@@ -127,7 +119,7 @@ def test_a_plan_by_invoice_is_not_called_paid_while_its_last_invoice_is_open(
     the_clock.set(end_of(sub) + MINUTE)
     billing.work()
     assert people.row(sub).status == "canceled"
-    told = mail("subscription_ended")
+    told = visits.mail("subscription_ended")
     assert "are made" not in told
     assert "is still due. Please pay the open invoice." in told
 
@@ -140,7 +132,7 @@ def test_an_exhausted_payment_pauses_and_says_so_with_a_way_to_pay(
     the_clock.set(END + MINUTE)
     billing.work()
     assert people.row(sub).status == "paused"
-    told = mail("paused")
+    told = visits.mail("paused")
     assert "We could not collect the payment for AeroEdit Pro, so the subscription is paused." in told
     assert GIVEN_UP in told
     assert "update-payment-method" in told

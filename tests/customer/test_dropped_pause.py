@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from portal.outbox import emails
 from tests import people
 from tests.conftest import NOW
 from tests.customer import visits
@@ -15,12 +14,6 @@ from tests.person import Person
 PAUSE_DROPPED = "The pause that was planned is dropped, also if you change your mind."
 DATE_DROPPED = "The date on which it was to resume is dropped, also if you change your mind."
 LATER = END + timedelta(days=30)
-
-
-def mail(kind: str) -> str:
-    [found] = visits.mails(kind)
-    plain, _ = (" ".join(part.get_content().split()) for part in emails.compose(found).iter_parts())
-    return plain
 
 
 @pytest.fixture
@@ -49,7 +42,7 @@ def paused(app: Any) -> str:
 def test_a_planned_pause_is_dropped_for_good(person: Person, pausing: str) -> None:
     assert PAUSE_DROPPED in person.open(email_link("cancel", pausing))
     person.press("Cancel at the end of the period")
-    told = mail("cancellation_scheduled")
+    told = visits.mail("cancellation_scheduled")
     assert PAUSE_DROPPED in told
     assert "at the same price and on the same dates" in told
     person.open(email_link("keep", pausing))
@@ -62,7 +55,7 @@ def test_a_planned_pause_is_dropped_for_good(person: Person, pausing: str) -> No
 def test_what_is_paused_stays_paused_without_a_date(person: Person, paused: str) -> None:
     assert DATE_DROPPED in person.open(email_link("cancel", paused))
     person.press("Cancel at the end of the period")
-    told = mail("cancellation_scheduled")
+    told = visits.mail("cancellation_scheduled")
     assert DATE_DROPPED in told
     assert "You can keep your subscription until 11 December 2026 at 12:00 UTC. It then stays paused." in told
     assert "same dates" not in told
@@ -71,7 +64,7 @@ def test_what_is_paused_stays_paused_without_a_date(person: Person, paused: str)
     assert "Your cancellation is withdrawn" in kept
     assert "It stays paused." in kept
     assert "Your subscription goes on" not in kept
-    told = mail("cancellation_withdrawn")
+    told = visits.mail("cancellation_withdrawn")
     assert "Your subscription stays paused, and nothing is charged." in told
     assert "continues" not in told
     assert people.row(paused).scheduled_action is None
@@ -81,4 +74,4 @@ def test_of_what_is_not_paused_nothing_is_said(person: Person, app: Any) -> None
     sub = visits.subscribed()
     assert "dropped, also" not in person.open(email_link("cancel", sub))
     person.press("Cancel at the end of the period")
-    assert "dropped" not in mail("cancellation_scheduled")
+    assert "dropped" not in visits.mail("cancellation_scheduled")

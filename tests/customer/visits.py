@@ -14,6 +14,7 @@ from portal.db import Base, session, transaction
 from portal.domain.events import Event
 from portal.domain.mails import Mail
 from portal.domain.subscriptions import Subscription
+from portal.outbox import emails
 from tests import people
 from tests.conftest import NOW
 from tests.person import Page, Person
@@ -117,6 +118,13 @@ def alike(page: Any) -> tuple[int, str]:
     html = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "REQUEST", html)
     html = re.sub(r'name="csrf_token" value="[^"]*"', "CSRF", html)
     return status, re.sub(r"\b(sub|txn|ctm|pro|pri|add|cpls)_[0-9a-z]{26}", "ID", html)
+
+
+def mail(kind: str) -> str:
+    """The words of the one mail of a kind."""
+    [found] = mails(kind)
+    plain, _ = (" ".join(part.get_content().split()) for part in emails.compose(found).iter_parts())
+    return plain
 
 
 def mails(kind: str | None = None) -> list[Mail]:
