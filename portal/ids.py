@@ -31,7 +31,7 @@ def later(id: str, prefix: str, steps: int) -> str:
 
 def earliest(prefix: str, at: datetime) -> str:
     """The id before all that were made from this instant on."""
-    return f"{prefix}_{_encode(int(at.timestamp() * 1000) << 80)}"
+    return f"{prefix}_{_encode(max(0, int(at.timestamp() * 1000)) << 80)}"
 
 
 def is_id(text: object, prefix: str) -> bool:

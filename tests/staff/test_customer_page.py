@@ -147,7 +147,7 @@ def test_cards_are_listed_with_their_expiry(app: Flask, the_clock: Any) -> None:
     with transaction():
         by = Actor("customer", visits.owner(sub), "email link", "Amelia Harper")
         card = Card("mastercard", "4444", 12, 2026, "sandbox", "sandbox_other")
-        payment_methods.replace(subscriptions.get(sub), card, by=by)
+        payment_methods.replace(subscriptions.get(sub), card, by=by, next_payment={})
     assert "Mastercard ending in 4444, expires 12/2026 Visa ending in 4242, expires 07/2029" in page_of(
         app, visits.owner(sub)
     )

@@ -281,7 +281,13 @@ def test_failed_attempts_are_told_with_their_errors(app: Flask, the_clock: Any) 
 def test_old_and_new_stand_where_they_are_known(app: Flask, the_clock: Any) -> None:
     sub = visits.subscribed()
     by = Actor("customer", visits.owner(sub), "portal session", "Amelia Harper")
-    act(payment_methods.replace, sub, by, card=Card("mastercard", "4444", 1, 2030, "sandbox", "sandbox_other"))
+    act(
+        payment_methods.replace,
+        sub,
+        by,
+        card=Card("mastercard", "4444", 1, 2030, "sandbox", "sandbox_other"),
+        next_payment={},
+    )
     the_clock.advance(minutes=1)
     headers = people.key("subscription.write")
     price = people.price(product="AeroEdit Plus", amount=100)
