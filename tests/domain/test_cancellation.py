@@ -376,6 +376,6 @@ def test_hundreds_of_due_ends_are_one_batch_of_a_handful_of_statements(database:
     event.listen(db.engine(), "before_cursor_execute", lambda *args: statements.append(args[2]))
     with transaction():
         assert cancellation.carry_out(500) == 60
-    assert len(statements) <= 11, statements
+    assert len(statements) <= 12, statements
     assert {people.row(sub).status for sub in subs} == {"canceled"}
     assert people.mails_of(subs[0]) == ["subscription_ended"]

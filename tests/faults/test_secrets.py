@@ -188,8 +188,32 @@ def by_sign_in(story: Story) -> None:
 
 
 def leaks(secrets: set[str], where: str) -> list[str]:
-    """The secrets that stand somewhere as words of their own."""
-    return [each for each in secrets if re.search(rf"(?<![0-9A-Za-z]){re.escape(each)}(?![0-9A-Za-z])", where)]
+    """The secrets that stand somewhere as words of their own.
+
+    Four digits may also be a number of milliseconds, or a part of an id, of an address or of a time.
+    """
+    found = []
+    for each in secrets:
+        before, after = (r"(?<![0-9A-Za-z.:/+-])(?<![,:] )", "[0-9A-Za-z.:/+-]") if each == CVC else ("", "[0-9A-Za-z]")
+        if re.search(rf"(?<![0-9A-Za-z]){before}{re.escape(each)}(?!{after})", where):
+            found.append(each)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("where", "is_one"),
+    [
+        ('{"cvc": "7391"}', True),
+        ("cvc=7391&number=1", True),
+        ("('cvc', '7391')", True),
+        ("the code 7391 is wrong", True),
+        ("('POST', 200, 7391, None)", False),
+        ('{"milliseconds":7391}', False),
+        ("0e8dd1c2-7391-4c0f-9a10-000000000000", False),
+    ],
+)
+def test_the_search_tells_a_security_code_from_other_numbers(where: str, is_one: bool) -> None:
+    assert leaks({CVC}, where) == ([CVC] if is_one else [])
 
 
 def everything_stored(but_not: tuple[str, ...] = ()) -> str:

@@ -326,9 +326,10 @@ def test_a_sign_in_mail_to_an_address_of_nobody_is_dropped(smtp):
 
 def test_a_sign_in_mail_goes_to_the_address_on_file_however_it_was_typed(smtp):
     people.customer(email="strasse@example.com")
-    ask_to_sign_in(" Straße@Example.com")
+    ask_to_sign_in(" Strasse@Example.com")
+    ask_to_sign_in("Straße@example.com")
     delivery.send_due()
-    assert [each.recipients for each in smtp.received] == [("strasse@example.com",)]
+    assert [each.recipients for each in smtp.received] == [("strasse@example.com",)], "ß is another mailbox"
 
 
 def test_only_the_newest_sign_in_link_is_sent(smtp, the_clock):

@@ -94,7 +94,7 @@ def test_a_year_later_the_history_still_tells_of_mail_and_webhooks(ada: Person, 
     for told in (
         f"Mail about the cancellation to {ADDRESS}: accepted by the mail server on 21 November 2026 at 12:01 UTC",
         "Webhooks: 1 of 2 delivered, 1 failed",
-        f"subscription.updated to {ENDPOINT}: delivered on 21 November 2026 at 12:01 UTC, 2 attempts, last answer 200",
+        "subscription.updated to 8.8.8.8: delivered on 21 November 2026 at 12:01 UTC, 2 attempts, last answer 200",
         "failed, last tried on 21 November 2026 at 12:01 UTC, 2 attempts, last: the connection was refused",
     ):
         assert told in before
